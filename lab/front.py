@@ -1,0 +1,57 @@
+"""What `./kit` does once its virtual environment stands: demo, test, lint, lab, bench, site."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+TOP = Path(__file__).resolve().parent.parent
+
+USAGE = """usage: ./kit COMMAND [ARGUMENTS]
+
+  demo [--keep]               take one company through the whole switch, on real parts
+  test [PYTEST ARGUMENTS]     every test; says what ran and what was skipped, and why
+  lint                        ansible-lint, ruff, mypy and the import contracts
+"""
+
+
+def run(*command: str) -> int:
+    """Run a program in the checkout's folder and return its exit status."""
+    return subprocess.run(command, cwd=TOP, check=False).returncode
+
+
+def test(arguments: list[str]) -> int:
+    """All tests, or those named."""
+    return run(sys.executable, "-m", "pytest", *arguments)
+
+
+def lint(arguments: list[str]) -> int:
+    """Every static check; all of them run even when one fails, so that one round shows everything."""
+    checks = [
+        ("ruff", "check", "."),
+        ("ruff", "format", "--check", "."),
+        ("mypy",),
+        ("lint-imports",),
+    ]
+    failed = [" ".join(check) for check in checks if run(*check) != 0]
+    print("lint: " + (f"failed: {', '.join(failed)}" if failed else "all checks passed"))
+    return 1 if failed else 0
+
+
+COMMANDS: dict[str, Callable[[list[str]], int]] = {"test": test, "lint": lint}
+
+
+def main(arguments: list[str]) -> int:
+    """Run one command; exit code 2 for a wrong call."""
+    if not arguments or arguments[0] not in COMMANDS:
+        sys.stderr.write(USAGE)
+        return 0 if arguments[:1] in (["help"], ["--help"], ["-h"]) else 2
+    os.environ.setdefault("ANSIBLE_CONFIG", str(TOP / "ansible.cfg"))
+    return COMMANDS[arguments[0]](arguments[1:])
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
