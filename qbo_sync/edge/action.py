@@ -1,0 +1,70 @@
+"""The common part of the kit's Ansible action plugins: they run in process on the control node, over this package's libraries.
+
+The plugins themselves are in ``playbooks/action_plugins`` (shared) and ``roles/*/action_plugins``. Only they import this module;
+it needs ansible-core, which an edge host doesn't have.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, ClassVar
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+
+from qbo_sync.errors import KitError
+
+
+def plain(value: Any) -> Any:
+    """A copy made of JSON's own types; Ansible hands out tagged and lazy subclasses of them."""
+    return json.loads(json.dumps(value, default=str))
+
+
+class KitAction(ActionBase):  # type: ignore[misc]
+    """An action whose arguments are declared in ``arguments`` (Ansible's argument spec) and whose work is :meth:`work`.
+
+    A :class:`~qbo_sync.errors.KitError` becomes the task's failure with its whole text: what failed, what was seen, what to do.
+    """
+
+    TRANSFERS_FILES = False
+    _requires_connection = False
+    _supports_check_mode = True
+    arguments: ClassVar[dict[str, Any]] = {}
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Ansible's entry point."""
+        self.task_vars = task_vars or {}
+        result: dict[str, Any] = super().run(tmp, self.task_vars)
+        _, arguments = self.validate_argument_spec(self.arguments)
+        try:
+            result.update(self.work(plain(arguments)))
+        except KitError as error:
+            raise AnsibleActionFail(str(error)) from None
+        return result
+
+    def work(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Do the task and return its result. Raises :class:`~qbo_sync.errors.KitError`."""
+        raise NotImplementedError
+
+    @property
+    def check_mode(self) -> bool:
+        """Whether nothing may be changed."""
+        return bool(self._task.check_mode)
+
+    def variable(self, name: str, default: str = "") -> str:
+        """A variable of the current host, templated."""
+        if name not in self.task_vars:
+            return default
+        return str(self._templar.template(self.task_vars[name]))
+
+    @property
+    def site(self) -> str:
+        """The site's name: ``site_name``, else the inventory host's."""
+        return self.variable("site_name") or self.variable("inventory_hostname")
+
+    @property
+    def store(self) -> Path:
+        """The control node's own folder, which git ignores: ``store/`` next to ``playbooks/``, or ``kit_store``."""
+        chosen = self.variable("kit_store")
+        return Path(chosen) if chosen else Path(self.variable("playbook_dir")).parent / "store"
