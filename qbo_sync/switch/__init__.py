@@ -1,0 +1,1 @@
+"""The switch itself: the only package that knows both QuickBooks Online and Miracle Service."""
