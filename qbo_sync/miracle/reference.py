@@ -1,0 +1,115 @@
+"""The reference schema: our own documented stand-in for the Miracle Service database.
+
+The real schema of Miracle Service is not public; no table name of it is claimed here. A site declares its real tables in a
+profile; this schema is what the lab, the tests and the default profile use (docs/reference-schema.md).
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Boolean, Column, Engine, ForeignKey, Integer, MetaData, String, Table, Text, false, true
+
+from qbo_sync.miracle.money import Money
+
+metadata = MetaData()
+
+
+def _id() -> Column[int]:
+    return Column("id", Integer, primary_key=True, autoincrement=True)
+
+
+def _refers(name: str, table: str) -> Column[int]:
+    return Column(name, Integer, ForeignKey(f"{table}.id"))
+
+
+def _address(prefix: str) -> list[Column[str]]:
+    lines = [Column(f"{prefix}line{n}", String(500)) for n in range(1, 5)]
+    places = [Column(f"{prefix}{part}", String(255)) for part in ("city", "region", "postcode", "country")]
+    return [*lines, *places]
+
+
+Table("customer_type", metadata, _id(), Column("name", String(100), nullable=False))
+Table("group_type", metadata, _id(), Column("name", String(100), nullable=False), _refers("parent_id", "group_type"))
+Table(
+    "payment_term",
+    metadata,
+    _id(),
+    Column("name", String(31), nullable=False),
+    Column("due_days", Integer),
+    Column("discount_percent", Money(4)),
+    Column("discount_days", Integer),
+    Column("day_of_month_due", Integer),
+)
+Table("payment_method", metadata, _id(), Column("name", String(31), nullable=False))
+Table(
+    "tax_code",
+    metadata,
+    _id(),
+    Column("name", String(100), nullable=False),
+    Column("description", String(255)),
+    Column("active", Boolean, nullable=False, server_default=true()),
+)
+Table(
+    "tax_component",
+    metadata,
+    Column("tax_code_id", Integer, ForeignKey("tax_code.id"), primary_key=True),
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("name", String(100), nullable=False),
+    Column("rate", Money(6), nullable=False),
+    Column("agency", String(100)),
+    Column("compound", Boolean, nullable=False, server_default=false()),
+)
+Table(
+    "supplier",
+    metadata,
+    _id(),
+    Column("name", String(500), nullable=False),
+    Column("company_name", String(100)),
+    Column("email", String(500)),
+    Column("phone", String(50)),
+    *_address(""),
+    _refers("payment_term_id", "payment_term"),
+    Column("account_number", String(100)),
+    Column("currency", String(3)),
+)
+Table(
+    "inventory_item",
+    metadata,
+    _id(),
+    Column("part_number", String(100)),
+    Column("name", String(100), nullable=False),
+    Column("description", Text),
+    Column("unit_price", Money(6)),
+    Column("unit_cost", Money(6)),
+    Column("quantity_on_hand", Money(6)),
+    Column("taxable", Boolean, nullable=False, server_default=false()),
+    Column("item_type", String(30)),
+    _refers("preferred_supplier_id", "supplier"),
+)
+Table(
+    "customer",
+    metadata,
+    _id(),
+    Column("name", String(500), nullable=False),
+    Column("company_name", String(100)),
+    Column("first_name", String(100)),
+    Column("last_name", String(100)),
+    Column("email", String(500)),
+    Column("phone", String(50)),
+    Column("mobile", String(50)),
+    *_address("bill_"),
+    *_address("ship_"),
+    _refers("customer_type_id", "customer_type"),
+    _refers("payment_term_id", "payment_term"),
+    _refers("payment_method_id", "payment_method"),
+    _refers("parent_id", "customer"),
+    Column("taxable", Boolean, nullable=False, server_default=true()),
+    _refers("tax_code_id", "tax_code"),
+    Column("currency", String(3)),
+    Column("notes", Text),
+)
+Table("setting", metadata, Column("name", String(100), primary_key=True), Column("value", String(255)))
+
+
+def create_all(engine: Engine) -> None:
+    """Create the reference schema where it is missing; tables that exist stay as they are."""
+    metadata.create_all(engine)
