@@ -1,0 +1,212 @@
+"""QuickBooks Online's records in Miracle Service's terms. Pure: JSON in, records out.
+
+The field names on the left are the reference schema's; those on the right are Intuit's (facts/qbo_api.md 3.1-3.8).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal
+from typing import Any
+
+from qbo_sync.switch.model import Kind, Record, TaxCode, TaxComponent
+from qbo_sync.switch.names import unprintable
+
+Json = Mapping[str, Any]
+
+
+def record(kind: Kind, row: Json) -> Record:
+    """One QBO row as a :class:`Record`. Never raises: what cannot be imported says so in ``invalid``."""
+    name = str(row.get("DisplayName") or row.get("Name") or "")
+    path = str(row.get("FullyQualifiedName") or name) if kind in (Kind.CUSTOMER, Kind.GROUP_TYPE) else name
+    fields, references = _FIELDS[kind](row)
+    return Record(
+        kind=kind,
+        qbo_id=str(row.get("Id", "")),
+        sync_token=str(row.get("SyncToken", "")),
+        name=name,
+        path=path,
+        level=path.count(":"),
+        fields={"name": name, **fields},
+        references={field: value for field, value in references.items() if value},
+        invalid=_wrong_name(name),
+    )
+
+
+def is_active(row: Json) -> bool:
+    """Whether a row is active; rows of kinds without the property (tax pseudo codes) are."""
+    return bool(row.get("Active", True))
+
+
+def _wrong_name(name: str) -> str:
+    if not name.strip():
+        return "it has no name"
+    if ":" in name:
+        return "its own name holds a colon, which parts a parent from its child"
+    if found := unprintable(name):
+        return f"its name holds characters that cannot be printed ({', '.join(found)})"
+    return ""
+
+
+Translated = tuple[dict[str, Any], dict[str, str]]
+
+
+def _customer(row: Json) -> Translated:
+    fields = {
+        "company_name": _text(row, "CompanyName"),
+        "first_name": _text(row, "GivenName"),
+        "last_name": _text(row, "FamilyName"),
+        "email": _text(row, "PrimaryEmailAddr", "Address"),
+        "phone": _text(row, "PrimaryPhone", "FreeFormNumber"),
+        "mobile": _text(row, "Mobile", "FreeFormNumber"),
+        **_address(row.get("BillAddr"), "bill_"),
+        **_address(row.get("ShipAddr"), "ship_"),
+        "taxable": bool(row.get("Taxable", True)),
+        "currency": _reference(row, "CurrencyRef") or None,
+        "notes": _text(row, "Notes"),
+    }
+    return fields, {
+        "customer_type_id": _reference(row, "CustomerTypeRef"),
+        "payment_term_id": _reference(row, "SalesTermRef"),
+        "payment_method_id": _reference(row, "PaymentMethodRef"),
+        "parent_id": _reference(row, "ParentRef"),
+        "tax_code_id": _reference(row, "DefaultTaxCodeRef"),
+    }
+
+
+def _supplier(row: Json) -> Translated:
+    fields = {
+        "company_name": _text(row, "CompanyName"),
+        "email": _text(row, "PrimaryEmailAddr", "Address"),
+        "phone": _text(row, "PrimaryPhone", "FreeFormNumber"),
+        **_address(row.get("BillAddr"), ""),
+        "account_number": _text(row, "AcctNum"),
+        "currency": _reference(row, "CurrencyRef") or None,
+    }
+    return fields, {"payment_term_id": _reference(row, "TermRef")}
+
+
+def _inventory_item(row: Json) -> Translated:
+    fields = {
+        "part_number": _text(row, "Sku"),
+        "description": _text(row, "Description"),
+        "unit_price": _decimal(row, "UnitPrice"),
+        "unit_cost": _decimal(row, "PurchaseCost"),
+        "quantity_on_hand": _decimal(row, "QtyOnHand"),
+        "taxable": bool(row.get("Taxable", False)),
+        "item_type": _text(row, "Type"),
+    }
+    return fields, {"preferred_supplier_id": _reference(row, "PrefVendorRef")}
+
+
+def _payment_term(row: Json) -> Translated:
+    if row.get("Type") == "DATE_DRIVEN":
+        return {
+            "due_days": None,
+            "discount_percent": _decimal(row, "DiscountPercent"),
+            "discount_days": None,
+            "day_of_month_due": _whole(row, "DayOfMonthDue"),
+        }, {}
+    return {
+        "due_days": _whole(row, "DueDays"),
+        "discount_percent": _decimal(row, "DiscountPercent"),
+        "discount_days": _whole(row, "DiscountDays"),
+        "day_of_month_due": None,
+    }, {}
+
+
+def _group_type(row: Json) -> Translated:
+    return {}, {"parent_id": _reference(row, "ParentRef")}
+
+
+def _name_only(_: Json) -> Translated:
+    return {}, {}
+
+
+_FIELDS: dict[Kind, Callable[[Json], Translated]] = {
+    Kind.CUSTOMER: _customer,
+    Kind.SUPPLIER: _supplier,
+    Kind.INVENTORY_ITEM: _inventory_item,
+    Kind.PAYMENT_TERM: _payment_term,
+    Kind.GROUP_TYPE: _group_type,
+    Kind.CUSTOMER_TYPE: _name_only,
+    Kind.PAYMENT_METHOD: _name_only,
+}
+
+
+def _text(row: Json, *keys: str) -> str | None:
+    value: Any = row
+    for key in keys:
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return str(value) if value not in (None, "") else None
+
+
+def _reference(row: Json, key: str) -> str:
+    return _text(row, key, "value") or ""
+
+
+def _decimal(row: Json, key: str) -> Decimal | None:
+    value = row.get(key)
+    return None if value is None else Decimal(str(value))
+
+
+def _whole(row: Json, key: str) -> int | None:
+    value = row.get(key)
+    return None if value is None else int(value)
+
+
+def _address(address: Any, prefix: str) -> dict[str, str | None]:
+    part = address if isinstance(address, Mapping) else {}
+    lines = [_text(part, f"Line{n}") for n in range(1, 6)]
+    last = ", ".join(line for line in lines[3:] if line) or None
+    return {
+        f"{prefix}line1": lines[0],
+        f"{prefix}line2": lines[1],
+        f"{prefix}line3": lines[2],
+        f"{prefix}line4": last,
+        f"{prefix}city": _text(part, "City"),
+        f"{prefix}region": _text(part, "CountrySubDivisionCode"),
+        f"{prefix}postcode": _text(part, "PostalCode"),
+        f"{prefix}country": _text(part, "Country"),
+    }
+
+
+def tax_codes(codes: Iterable[Json], rates: Iterable[Json], agencies: Iterable[Json]) -> list[TaxCode]:
+    """QBO's sales tax codes with their rates in order.
+
+    Left out: the US pseudo codes (TAX, NON, CustomSalesTax), which stand for "taxable" on a line and carry no rate, and codes
+    that hold purchase rates only.
+    """
+    rate_of = {str(rate["Id"]): rate for rate in rates}
+    agency_of = {str(agency["Id"]): str(agency.get("DisplayName", "")) for agency in agencies}
+    found = []
+    for code in codes:
+        details = _details(code)
+        if details:
+            components = tuple(_component(detail, rate_of, agency_of) for detail in details)
+            found.append(
+                TaxCode(str(code["Id"]), str(code["Name"]), str(code.get("Description") or ""), is_active(code), components)
+            )
+    return found
+
+
+def _details(code: Json) -> list[Json]:
+    details = (code.get("SalesTaxRateList") or {}).get("TaxRateDetail") or []
+    return sorted(details, key=lambda detail: int(detail.get("TaxOrder", 0)))
+
+
+def _component(detail: Json, rate_of: Mapping[str, Json], agency_of: Mapping[str, str]) -> TaxComponent:
+    reference = detail.get("TaxRateRef") or {}
+    rate = rate_of.get(str(reference.get("value", "")), {})
+    return TaxComponent(
+        name=str(rate.get("Name") or reference.get("name") or ""),
+        rate=plain(Decimal(str(rate.get("RateValue", 0)))),
+        agency=agency_of.get(_reference(rate, "AgencyRef"), ""),
+        compound=detail.get("TaxTypeApplicable", "TaxOnAmount") != "TaxOnAmount",
+    )
+
+
+def plain(number: Decimal) -> str:
+    """A decimal without trailing zeros and without an exponent: ``8``, ``7.1``."""
+    text = format(number, "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
