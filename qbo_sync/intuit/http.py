@@ -1,0 +1,222 @@
+"""One patient way to speak HTTP to Intuit: what passes is waited for, what does not is handed back."""
+
+from __future__ import annotations
+
+import logging
+import random
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from email.utils import parsedate_to_datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+import urllib3
+
+from qbo_sync.config import Settings, is_loopback
+from qbo_sync.errors import IntuitFault, Unreachable
+from qbo_sync.intuit import faults
+
+log = logging.getLogger("qbo_sync.intuit")
+
+# The largest answer ever read: 1,000 of the fattest records are a few MB.
+_LARGEST_ANSWER = 64 * 1024 * 1024
+_CONNECT_TIMEOUT_S = 10.0
+_LONGEST_WAIT_S = 60.0
+# Intuit asks for 60 s after 429; an outage of a gateway is usually much shorter.
+_FIRST_WAIT_S = {True: 15.0, False: 1.0}
+_HELD_BACK = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
+
+Sleep = Callable[[float], None]
+
+
+@dataclass
+class Counters:
+    """What a run has asked of Intuit. ``metered`` counts successful reads: those are what Intuit bills (facts 2.11)."""
+
+    made: int = 0
+    metered: int = 0
+    throttled: int = 0
+    retried: int = 0
+    rows: int = 0
+    waited_s: float = 0.0
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer that was read to its end."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    url: str = ""
+
+    @property
+    def tid(self) -> str:
+        """Intuit's number for this request; their support asks for it."""
+        return self.headers.get("intuit_tid") or self.headers.get("Intuit-Tid") or ""
+
+
+class Http:
+    """A session with one patience. ``patience_s`` is how long one request may wait for Intuit in all."""
+
+    def __init__(self, settings: Settings, *, patience_s: float = 300.0, sleep: Sleep = time.sleep) -> None:
+        self._timeout = (min(_CONNECT_TIMEOUT_S, settings.intuit.timeout_s), settings.intuit.timeout_s)
+        # Said at each request: requests would otherwise prefer REQUESTS_CA_BUNDLE of the environment.
+        self._verify: bool | str = str(settings.intuit.ca_file) if settings.intuit.ca_file else True
+        self._patience_s = patience_s
+        self._sleep = sleep
+        self._session = requests.Session()
+        # Without this, an entry in ~/.netrc would replace the Authorization header.
+        self._session.auth = _unchanged
+        self._session.trust_env = not is_loopback(urlsplit(settings.intuit.api_url).hostname or "")
+        self.counters = Counters()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._session.close()
+
+    def send(
+        self,
+        method: str,
+        url: str,
+        *,
+        what: str,
+        headers: Mapping[str, str],
+        data: bytes | Mapping[str, str] | None = None,
+        before: Callable[[], float] = lambda: 0.0,
+        throttled: Callable[[float], None] = lambda _seconds: None,
+    ) -> Answer:
+        """Send one request; repeat it while Intuit is busy, out of order or out of reach.
+
+        ``what`` names the request in messages. ``before`` runs before each try and returns the seconds it waited; ``throttled``
+        is told how long to pause. Raises :class:`Unreachable` when the patience is used up.
+        """
+        waited = 0.0
+        attempt = 0
+        while True:
+            self.counters.waited_s += before()
+            outcome = self._try(method, url, what, headers, data)
+            if isinstance(outcome, Answer):
+                fault = faults.parse(outcome.status, outcome.body) if outcome.status >= 400 else None
+                if fault is None or not fault.passing:
+                    return outcome
+                reason, busy = str(fault), fault.throttled
+                asked = _retry_after(outcome)
+            else:
+                reason, busy, asked = outcome, False, None
+            delay = asked if asked is not None else _backoff(attempt, busy)
+            if busy:
+                self.counters.throttled += 1
+            if waited + delay > self._patience_s:
+                raise Unreachable(
+                    f"{what}: Intuit did not answer in time",
+                    seen=f"{reason}; tried {attempt + 1} times in {waited:.0f} s",
+                    next="run the same command again later; nothing is lost",
+                )
+            log.warning("%s: %s; waiting %.0f s", what, reason, delay)
+            if busy:
+                throttled(delay)
+            self._rest(delay)
+            waited += delay
+            attempt += 1
+            self.counters.waited_s += delay
+            self.counters.retried += 1
+
+    def _rest(self, seconds: float) -> None:
+        """Sleep. Nothing is in flight between two tries, so signals that the caller holds back are let through."""
+        before = signal.pthread_sigmask(signal.SIG_UNBLOCK, _HELD_BACK)
+        try:
+            self._sleep(seconds)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    def _try(
+        self, method: str, url: str, what: str, headers: Mapping[str, str], data: bytes | Mapping[str, str] | None
+    ) -> Answer | str:
+        """The answer, or what kept it from coming."""
+        self.counters.made += 1
+        try:
+            with self._session.request(
+                method,
+                url,
+                headers=dict(headers),
+                data=data,
+                timeout=self._timeout,
+                verify=self._verify,
+                allow_redirects=False,
+                stream=True,
+            ) as response:
+                answer = Answer(response.status_code, response.headers, _read(response, what), url)
+        except requests.exceptions.SSLError as error:
+            raise Unreachable(
+                f"{what}: the server could not prove that it is {urlsplit(url).hostname}",
+                seen=_cause(error),
+                next="check this machine's clock, the address in [intuit] and, for a lab, its ca_file",
+            ) from None
+        except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+            return _cause(error)
+        log.debug("%s: HTTP %s, intuit_tid %s", what, answer.status, answer.tid)
+        return answer
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Hold back polite signals while something is asked for that must be on the disk before this process may end."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _HELD_BACK)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _unchanged(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    return request
+
+
+def _read(response: requests.Response, what: str) -> bytes:
+    parts = bytearray()
+    for part in response.iter_content(1 << 16):
+        parts += part
+        if len(parts) > _LARGEST_ANSWER:
+            raise IntuitFault(
+                f"{what}: the answer is larger than {_LARGEST_ANSWER >> 20} MiB and was not read to its end",
+                status=response.status_code,
+            )
+    return bytes(parts)
+
+
+def _cause(error: BaseException) -> str:
+    """The innermost reason, without the request that it happened to."""
+    while True:
+        inner = error.__cause__ or error.__context__ or next((a for a in error.args if isinstance(a, BaseException)), None)
+        inner = inner or getattr(error, "reason", None)
+        if not isinstance(inner, BaseException):
+            return f"{type(error).__name__}: {error}"[:200]
+        error = inner
+
+
+def _backoff(attempt: int, busy: bool) -> float:
+    """Exponential, with jitter so that several sites that were stopped together do not come back together."""
+    longest = min(_LONGEST_WAIT_S, _FIRST_WAIT_S[busy] * 2.0**attempt)
+    return random.uniform(longest / 2, longest)  # noqa: S311 - spreads load, hides nothing
+
+
+def _retry_after(answer: Answer) -> float | None:
+    """Intuit documents no Retry-After (facts 2.7); a proxy in between may send one, in seconds or as a date."""
+    value = answer.headers.get("Retry-After", "")
+    try:
+        seconds = float(value)
+    except ValueError:
+        try:
+            seconds = parsedate_to_datetime(value).timestamp() - time.time()
+        except ValueError:
+            return None
+    return min(max(seconds, 0.1), _LONGEST_WAIT_S)
