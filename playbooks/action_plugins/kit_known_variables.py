@@ -19,20 +19,8 @@ from typing import Any, ClassVar
 
 import yaml
 
-from qbo_sync.edge.action import KitAction
+from qbo_sync.edge.action import SITE_VARIABLES, KitAction
 from qbo_sync.errors import UsageError
-
-# The only variables without a role prefix; roles/README.md says what each one is.
-SITE_VARIABLES = (
-    "site_name",
-    "site_fqdn",
-    "site_zone",
-    "site_address",
-    "site_lan_address",
-    "site_router",
-    "site_observer",
-    "site_upstream",
-)
 
 
 def unknown(names: list[str], prefix: str, known: list[str]) -> list[str]:

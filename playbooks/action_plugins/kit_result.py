@@ -19,12 +19,13 @@ and in the role's ``rescue``, where it records the failure and fails with the sa
         state: failed
         problem: "{{ ansible_failed_result.msg | default('') }}"
 
-The task itself never counts as changed; in check mode the fact is published and nothing is recorded.
+``fail: false`` records a failure and goes on. With ``state: waiting`` the fact ``kit_waiting`` is set too, ``{text, step}``: the playbook shows it and ends the site there.
+The task itself never counts as changed; in check mode the facts are published and nothing is recorded.
 """
 
 from __future__ import annotations
 
-import datetime
+from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 from qbo_sync.edge import state
@@ -50,27 +51,36 @@ class ActionModule(KitAction):
         },
         "next": {"type": "str"},
         "problem": {"type": "str"},
+        "fail": {"type": "bool", "default": True},
     }
 
     def work(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """Build the result, record it, hand it out as a fact."""
-        path = self.store / "state.json"
         step = arguments["step"] or arguments["role"]
-        outcome = {name: arguments[name] for name in ("changed", "state", "seen")}
-        if arguments["waiting_for"]:
-            outcome["waiting_for"] = self._since(arguments["waiting_for"], state.last(path, self.site, step))
-        following = arguments["next"] or arguments["problem"]
-        if following:
-            outcome["next"] = following
+        waiting_for = arguments["waiting_for"]
+        if waiting_for:
+            waiting_for = {**waiting_for, "since": waiting_for["since"] or datetime.now(UTC).isoformat(timespec="seconds")}
+        result = state.result(
+            changed=arguments["changed"],
+            state=arguments["state"],
+            seen=arguments["seen"],
+            waiting_for=waiting_for,
+            next=arguments["next"] or arguments["problem"] or "",
+        )
         if not self.check_mode:
-            state.record(path, self.site, step, outcome)
-        if arguments["state"] == "failed":
+            result = state.record(self.store / "state.json", self.site, step, result)
+        if result["state"] == "failed" and arguments["fail"]:
             return {"failed": True, "msg": arguments["problem"] or f"{self.site}: {step} failed"}
-        return {"changed": False, "ansible_facts": {f"{arguments['role']}_result": outcome}}
+        facts = {f"{arguments['role']}_result": result}
+        if result["state"] == "waiting":
+            facts["kit_waiting"] = {"step": step, "text": wait_text(self.site, step, result)}
+        return {"changed": False, "ansible_facts": facts}
 
-    def _since(self, waiting_for: dict[str, Any], last: dict[str, Any] | None) -> dict[str, Any]:
-        """The same wait keeps the moment it began; a new one begins now."""
-        before = (last or {}).get("waiting_for") or {}
-        same = (before.get("who"), before.get("what")) == (waiting_for["who"], waiting_for["what"])
-        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        return {**waiting_for, "since": waiting_for.get("since") or (before.get("since") if same else None) or now}
+
+def wait_text(site: str, step: str, result: dict[str, Any]) -> str:
+    """What a person reads when a site stops at a wait: who must act, since when, and what to do."""
+    wait = result.get("waiting_for", {})
+    lines = [f"{site}: {step} waits for {wait.get('who', 'somebody')}, since {wait.get('since', 'now')}: {wait.get('what', '')}"]
+    if result.get("next"):
+        lines.append(f"  next: {result['next']}")
+    return "\n".join(lines)

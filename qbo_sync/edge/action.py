@@ -13,7 +13,19 @@ from typing import Any, ClassVar
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
-from qbo_sync.errors import KitError
+from qbo_sync.errors import KitError, Waiting
+
+# The only variables without a role's prefix, and what each one is (roles/README.md has the same list).
+SITE_VARIABLES = {
+    "site_name": "the site's short name",
+    "site_fqdn": "the secure address people type, qbo.company.com",
+    "site_zone": "the DNS zone it lies in, company.com",
+    "site_address": "the site's external IPv4 address",
+    "site_lan_address": "the edge host's address inside the site",
+    "site_router": "the router's inventory host",
+    "site_observer": "the inventory host that looks from outside",
+    "site_upstream": "the Miracle Service web server, http://10.0.0.20:8080",
+}
 
 
 def plain(value: Any) -> Any:
@@ -25,6 +37,7 @@ class KitAction(ActionBase):  # type: ignore[misc]
     """An action whose arguments are declared in ``arguments`` (Ansible's argument spec) and whose work is :meth:`work`.
 
     A :class:`~qbo_sync.errors.KitError` becomes the task's failure with its whole text: what failed, what was seen, what to do.
+    A :class:`~qbo_sync.errors.Waiting` is no failure: the task ends with ``waiting_for`` and ``next`` for ``kit_result``.
     """
 
     TRANSFERS_FILES = False
@@ -39,7 +52,11 @@ class KitAction(ActionBase):  # type: ignore[misc]
         _, arguments = self.validate_argument_spec(self.arguments)
         try:
             result.update(self.work(plain(arguments)))
+        except Waiting as wait:
+            wait.site = wait.site or self.site
+            result.update(changed=False, waiting_for={"who": wait.who, "what": wait.what}, next=wait.next, msg=str(wait))
         except KitError as error:
+            error.site = error.site or self.site
             raise AnsibleActionFail(str(error)) from None
         return result
 

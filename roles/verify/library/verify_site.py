@@ -1,0 +1,209 @@
+#!/usr/bin/python
+"""Ansible module: look at a site's secure address from where this runs. Standard library only; reads, never writes."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: verify_site
+short_description: Looks at a site's secure address from the outside
+description:
+  - Resolves the name, tries ports 80 and 443, the certificate chain, a wrong name and the pages, and says for each what was seen.
+  - Changes nothing. Runs on any host with Python 3.9 and needs no package.
+options:
+  fqdn: {type: str, required: true, description: The secure address people type.}
+  address: {type: str, required: true, description: The external IPv4 address it must lead to.}
+  ca_pem: {type: str, default: "", description: Text of the CA file. Empty means the system's CAs.}
+  echo_url: {type: str, default: "", description: An address that answers with the caller's own address.}
+  paths:
+    type: list
+    elements: dict
+    default: []
+    description: Pages that must answer over https.
+    suboptions:
+      path: {type: str, required: true, description: The path.}
+      status: {type: int, default: 200, description: The wanted status.}
+      contains: {type: str, default: "", description: A text the page must contain.}
+  min_days: {type: int, default: 7, description: Fewer days left on the certificate is a failure.}
+  timeout_s: {type: int, default: 10, description: Seconds for each connection.}
+author: qbo-kit
+"""
+
+EXAMPLES = r"""
+- name: Look from outside
+  verify_site:
+    fqdn: qbo.mycompany.com
+    address: 11.22.33.10
+    paths: [{path: /}]
+"""
+
+RETURN = r"""
+checks:
+  description: One entry for each thing looked at, with id, ok, seen and next.
+  type: list
+  returned: always
+certificate:
+  description: Issuer, names, serial, end and days left of the certificate as served.
+  type: dict
+  returned: when the chain is valid
+"""
+
+import ipaddress
+import socket
+import ssl
+import time
+import urllib.request
+from http.client import HTTPConnection, HTTPException, HTTPResponse
+
+from ansible.module_utils.basic import AnsibleModule
+
+WRONG_NAME = "not-this-site.invalid"
+
+
+class Look:
+    """The looks at one site; each returns (ok, what was seen, what to do when it isn't ok)."""
+
+    def __init__(self, parameters):
+        self.fqdn = parameters["fqdn"]
+        self.address = parameters["address"]
+        self.echo_url = parameters["echo_url"]
+        self.timeout = parameters["timeout_s"]
+        self.min_days = parameters["min_days"]
+        self.context = ssl.create_default_context(cadata=parameters["ca_pem"] or None)
+        self.certificate = {}
+
+    def outside(self):
+        """Only a look whose way out is not the site's own address proves anything."""
+        mine = self._way_out()
+        seen = f"the observer goes out as {mine}"
+        if mine == self.address:
+            return False, f"{seen}, the site's own address", "not proved from outside: choose an observer at another place"
+        if not ipaddress.ip_address(mine).is_global:
+            return False, f"{seen}, behind NAT", "not proved from outside: set verify_echo_url, or choose another observer"
+        return True, seen, ""
+
+    def _way_out(self):
+        if self.echo_url:
+            with urllib.request.urlopen(self.echo_url, timeout=self.timeout) as answer:  # noqa: S310
+                return str(ipaddress.ip_address(answer.read(64).decode("ascii", "replace").strip()))
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            probe.connect((self.address, 443))
+            return probe.getsockname()[0]
+
+    def resolution(self):
+        """The name leads to the site's address, and to it alone."""
+        found = sorted({entry[4][0] for entry in socket.getaddrinfo(self.fqdn, 443, type=socket.SOCK_STREAM)})
+        wanted = found == [self.address]
+        return wanted, f"{self.fqdn} is {', '.join(found)}", f"the A record must be {self.address} and nothing else"
+
+    def redirect(self):
+        """Port 80 sends people on to https, for good."""
+        connection = HTTPConnection(self.address, 80, timeout=self.timeout)
+        try:
+            connection.request("GET", "/", headers={"Host": self.fqdn})
+            answer = connection.getresponse()
+            target = answer.getheader("Location") or ""
+        finally:
+            connection.close()
+        good = answer.status in (301, 308) and target.startswith(f"https://{self.fqdn}/")
+        return good, f"port 80 answers {answer.status} {target}".rstrip(), "is port 80 forwarded to the edge host's nginx?"
+
+    def chain(self):
+        """The certificate served for the name is valid and has time left."""
+        with self._tls(self.fqdn) as connection:
+            served = connection.getpeercert()
+        left = int((ssl.cert_time_to_seconds(served["notAfter"]) - time.time()) // 86400)
+        self.certificate = {
+            "issuer": _name(served["issuer"]),
+            "names": [value for kind, value in served.get("subjectAltName", ()) if kind == "DNS"],
+            "serial": served["serialNumber"],
+            "not_after": served["notAfter"],
+            "days_left": left,
+        }
+        seen = f"issued by {self.certificate['issuer']} for {', '.join(self.certificate['names'])}, {left} days left"
+        return left >= self.min_days, seen, "see why it was not renewed: systemctl status qbo-kit-certbot.service on the edge host"
+
+    def wrong_name(self):
+        """A name that isn't ours gets no certificate at all."""
+        blind = ssl.create_default_context()
+        blind.check_hostname = False
+        blind.verify_mode = ssl.CERT_NONE
+        try:
+            with self._tls(WRONG_NAME, blind):
+                return False, "a wrong name is served a certificate", "is another web server answering on port 443?"
+        except ssl.SSLError as refusal:
+            told = "ALERT" in (refusal.reason or "") or "UNRECOGNIZED_NAME" in (refusal.reason or "")
+            return told, f"a wrong name is answered with {refusal.reason}", "port 443 must lead to the edge host's nginx"
+        except ConnectionResetError:
+            return True, "a wrong name is refused (connection closed)", ""
+
+    def page(self, path, status, contains):
+        """One page over https."""
+        with self._tls(self.fqdn) as connection:
+            connection.sendall(f"GET {path} HTTP/1.1\r\nHost: {self.fqdn}\r\nConnection: close\r\n\r\n".encode("ascii"))
+            answer = HTTPResponse(connection)
+            answer.begin()
+            body = answer.read(1 << 20).decode("utf-8", "replace")
+        good = answer.status == status and contains in body
+        seen = f"{path} answers {answer.status}, {len(body)} characters"
+        if answer.status == status and not good:
+            seen += f", without {contains!r}"
+        return good, seen, f"wanted {status}" + (f" and {contains!r}" if contains else "") + "; is the server behind it running?"
+
+    def _tls(self, name, context=None):
+        raw = socket.create_connection((self.address, 443), timeout=self.timeout)
+        try:
+            return (context or self.context).wrap_socket(raw, server_hostname=name)
+        except OSError:
+            raw.close()
+            raise
+
+
+def _name(parts):
+    values = {key: value for part in parts for key, value in part}
+    return values.get("commonName") or values.get("organizationName") or "unnamed"
+
+
+def _check(identifier, look, *arguments):
+    try:
+        good, seen, remedy = look(*arguments)
+    except (OSError, ValueError, HTTPException) as error:
+        good, seen, remedy = False, f"{type(error).__name__}: {error}", "see docs/roles/verify.md for what each answer means"
+    return {"id": identifier, "ok": good, "seen": seen, "next": "" if good else remedy}
+
+
+def main():
+    """Look at everything, whatever fails, and report."""
+    page = {
+        "path": {"type": "str", "required": True},
+        "status": {"type": "int", "default": 200},
+        "contains": {"type": "str", "default": ""},
+    }
+    module = AnsibleModule(
+        argument_spec={
+            "fqdn": {"type": "str", "required": True},
+            "address": {"type": "str", "required": True},
+            "ca_pem": {"type": "str", "default": ""},
+            "echo_url": {"type": "str", "default": ""},
+            "paths": {"type": "list", "elements": "dict", "options": page, "default": []},
+            "min_days": {"type": "int", "default": 7},
+            "timeout_s": {"type": "int", "default": 10},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        look = Look(module.params)
+    except ssl.SSLError as error:
+        module.fail_json(msg=f"the CA file is not a PEM certificate: {error}")
+    checks = [
+        _check("outside", look.outside),
+        _check("resolution", look.resolution),
+        _check("redirect", look.redirect),
+        _check("chain", look.chain),
+        _check("wrong name", look.wrong_name),
+    ]
+    checks += [_check(f"page {p['path']}", look.page, p["path"], p["status"], p["contains"]) for p in module.params["paths"]]
+    module.exit_json(changed=False, checks=checks, certificate=look.certificate)
+
+
+if __name__ == "__main__":
+    main()
