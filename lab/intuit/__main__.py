@@ -1,0 +1,124 @@
+"""``python -m lab.intuit``: the look-alike as a program."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import socket
+import sys
+from pathlib import Path
+
+import uvicorn
+
+from lab.intuit.app import make_app
+from lab.intuit.clock import Clock
+from lab.intuit.company import Company
+from lab.intuit.front import Protocol
+from lab.intuit.generate import Sizes, generate
+from lab.intuit.grants import App, Grants
+from lab.intuit.limits import Limits
+from lab.intuit.load import LoadError, fill, load_folder
+from lab.intuit.state import Lab
+
+SEED = 1
+REALM = "4620816365000000001"
+CLIENT_ID = "ABlabintuitclientid"
+CLIENT_SECRET = "lab-intuit-client-secret"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m lab.intuit", description="A look-alike of Intuit for tests and the lab.")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=8010, help="0 takes a free one")
+    parser.add_argument("--data", type=Path, action="append", default=[], metavar="DIR", help="a folder of recorded answers")
+    parser.add_argument("--generate", type=int, metavar="SEED", help=f"seed of the generated company (default {SEED})")
+    parser.add_argument("--customers", type=int, default=Sizes.customers)
+    parser.add_argument("--vendors", type=int, default=Sizes.vendors)
+    parser.add_argument("--items", type=int, default=Sizes.items)
+    parser.add_argument("--exact", action="store_true", help="fill nothing: only what the data folders hold")
+    parser.add_argument("--realm", default=REALM, metavar="ID", help="the company's id")
+    parser.add_argument("--client-id", default=CLIENT_ID)
+    parser.add_argument("--client-secret-file", type=Path, metavar="F")
+    parser.add_argument("--redirect-uri", action="append", default=[], metavar="URI", help="registered for the app; exact match")
+    parser.add_argument("--public-url", default="", metavar="URL", help="the address clients use (default: what they ask for)")
+    parser.add_argument("--tls-cert", metavar="F")
+    parser.add_argument("--tls-key", metavar="F")
+    parser.add_argument("--latency-ms", type=float, default=0.0)
+    parser.add_argument("--limits", choices=("on", "off"), default="on")
+    parser.add_argument("--strict-rotation", action="store_true", help="every refresh gives a new value and ends the former")
+    return parser
+
+
+def _company(arguments: argparse.Namespace) -> Company:
+    sizes = Sizes(arguments.customers, arguments.vendors, arguments.items)
+    seed = SEED if arguments.generate is None else arguments.generate
+    if not arguments.data:
+        return generate(arguments.realm, seed, sizes)
+    company = Company(arguments.realm)
+    for folder in arguments.data:
+        load_folder(company, folder)
+    if not arguments.exact:
+        fill(company, generate(arguments.realm, seed, sizes))
+    return company
+
+
+def _lab(arguments: argparse.Namespace) -> Lab:
+    clock = Clock()
+    secret = arguments.client_secret_file.read_text().strip() if arguments.client_secret_file else CLIENT_SECRET
+    app = App(arguments.client_id, secret, tuple(arguments.redirect_uri))
+    return Lab(
+        clock=clock,
+        grants=Grants(clock, {app.client_id: app}, strict_rotation=arguments.strict_rotation),
+        limits=Limits(clock, enabled=arguments.limits == "on"),
+        companies={arguments.realm: _company(arguments)},
+        latency_s=arguments.latency_ms / 1000,
+        public_url=arguments.public_url.rstrip("/"),
+    )
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind((host, port))
+    # Connections made from now on wait until the server accepts them, so whoever reads the line below may call at once.
+    listener.listen(128)
+    return listener
+
+
+def _stop(_signal: int, _frame: object) -> None:
+    sys.exit(0)
+
+
+def main() -> None:
+    """Serve until told to stop; exit code 2 for a wrong call."""
+    parser = _parser()
+    arguments = parser.parse_args()
+    # uvicorn finishes what it is doing and then hands the signal on to these.
+    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGINT, _stop)
+    try:
+        lab = _lab(arguments)
+        listener = _listen(arguments.host, arguments.port)
+    except (LoadError, OSError) as error:
+        parser.error(str(error))
+    config = uvicorn.Config(
+        make_app(lab),
+        http=Protocol,
+        ws="none",
+        lifespan="off",
+        access_log=False,
+        log_level="critical",
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=1,
+        ssl_certfile=arguments.tls_cert,
+        ssl_keyfile=arguments.tls_key,
+    )
+    scheme = "https" if arguments.tls_cert else "http"
+    print(f"intuit look-alike on {scheme}://{arguments.host}:{listener.getsockname()[1]} realm {arguments.realm}", flush=True)
+    uvicorn.Server(config).run(sockets=[listener])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,125 @@
+"""The admin interface under ``/lab/``: counters, clock, faults, data, grants without a browser."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from lab.intuit.company import Company
+from lab.intuit.injected import parse_rules
+from lab.intuit.load import merge_answer
+from lab.intuit.schema import BY_LOWER
+from lab.intuit.state import Lab
+
+
+def _bad(text: str) -> Response:
+    return JSONResponse({"error": text}, 400)
+
+
+def _lab(request: Request) -> Lab:
+    lab: Lab = request.app.state.lab
+    return lab
+
+
+def _company(request: Request) -> Company:
+    """The company named by ``?realm=``, or the first one."""
+    companies = _lab(request).companies
+    return companies[request.query_params.get("realm", next(iter(companies)))]
+
+
+async def _json(request: Request) -> Any:
+    body = await request.body()
+    return json.loads(body) if body else {}
+
+
+async def stats(request: Request) -> Response:
+    """Counters since the start or the last reset."""
+    lab = _lab(request)
+    seen = lab.stats
+    return JSONResponse(
+        {
+            "requests": seen.requests,
+            "metered": seen.metered,
+            "metered_by_query": seen.metered_by_query,
+            "throttled": seen.throttled,
+            "rows": seen.rows,
+            "refreshes": lab.grants.refreshes,
+            "peak_in_flight": seen.peak_in_flight,
+        }
+    )
+
+
+async def reset(request: Request) -> Response:
+    """Data, clock, counters, faults and throttles as at the start; grants stay."""
+    _lab(request).reset()
+    return JSONResponse({})
+
+
+async def clock(request: Request) -> Response:
+    """Move the clock: ``{"advance_s": N}``."""
+    lab = _lab(request)
+    lab.clock.advance(float((await _json(request))["advance_s"]))
+    return JSONResponse({"offset_s": lab.clock.offset_s})
+
+
+async def faults(request: Request) -> Response:
+    """Replace the rules for faults on demand; an empty list ends them."""
+    try:
+        _lab(request).faults = parse_rules(await _json(request))
+    except ValueError as error:
+        return _bad(str(error))
+    return JSONResponse({})
+
+
+async def token(request: Request) -> Response:
+    """A fresh grant: ``{"realm": ID, "client_id": ID?}``; without them the first company and the first app."""
+    lab = _lab(request)
+    asked = await _json(request)
+    realm, client_id = asked.get("realm", next(iter(lab.companies))), asked.get("client_id", next(iter(lab.grants.apps)))
+    if realm not in lab.companies or client_id not in lab.grants.apps:
+        return _bad("no such realm or client_id")
+    grant, access = lab.grants.grant(client_id, realm)
+    return JSONResponse({**lab.grants.answer(grant, access, hard_expiry=True), "realmId": realm})
+
+
+async def entities(request: Request) -> Response:
+    """GET: every row held of an entity, active and inactive. POST: put one row, or a list of rows, as they are."""
+    entity = BY_LOWER.get(request.path_params["entity"].lower())
+    if entity is None:
+        return _bad(f"no entity {request.path_params['entity']}")
+    table = _company(request)[entity.name]
+    if request.method == "GET":
+        return Response(b"[" + b",".join(table.rows.values()) + b"]", media_type="application/json")
+    document = await _json(request)
+    rows = document if isinstance(document, list) else [document]
+    if not all(isinstance(row, dict) and isinstance(row.get("Id"), str) for row in rows):
+        return _bad("each row needs an Id, as a string")
+    for row in rows:
+        table.put(row)
+    return JSONResponse({"rows": len(rows)})
+
+
+async def load(request: Request) -> Response:
+    """Replace the company's books by recorded answers: one answer, or a list of them. A reset brings the former books back."""
+    lab, old = _lab(request), _company(request)
+    document = await _json(request)
+    company = Company(old.realm)
+    for answer in document if isinstance(document, list) else [document]:
+        merge_answer(company, answer)
+    lab.companies[old.realm] = company
+    return JSONResponse({name: len(table.rows) for name, table in company.tables.items() if table.rows})
+
+
+ROUTES = [
+    Route("/lab/stats", stats),
+    Route("/lab/reset", reset, methods=["POST"]),
+    Route("/lab/clock", clock, methods=["POST"]),
+    Route("/lab/faults", faults, methods=["POST"]),
+    Route("/lab/token", token, methods=["POST"]),
+    Route("/lab/load", load, methods=["POST"]),
+    Route("/lab/entities/{entity}", entities, methods=["GET", "POST"]),
+]

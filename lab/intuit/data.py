@@ -1,0 +1,253 @@
+"""The accounting API over HTTP: query, read, write, batch, change data capture (facts 2.1 to 2.9)."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from lab.intuit import faults, query, select, writes
+from lab.intuit.clock import answer_time, parse_time
+from lab.intuit.company import Company, newness
+from lab.intuit.faults import ServiceFault
+from lab.intuit.schema import BY_LOWER, Entity
+from lab.intuit.state import Lab
+
+MAX_BATCH = 30
+MAX_CDC = 1000
+CDC_DAYS = 30
+
+
+@dataclass
+class Call:
+    """One admitted request."""
+
+    lab: Lab
+    company: Company
+    request: Request
+    path: list[str]
+    body: bytes
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """The query part of the address."""
+        return dict(self.request.query_params)
+
+
+def _headers() -> dict[str, str]:
+    tid = secrets.token_hex(16)
+    return {
+        "Intuit-Tid": f"1-{tid[:8]}-{tid[8:]}",
+        "Qbo-Version": "1944.190",
+        "Service-Time": "total=5, db=1",
+        "X-Spanid": secrets.token_hex(8),
+        "Cache-Control": "max-age=0, no-cache, no-store, must-revalidate, private",
+        "Expires": "0",
+    }
+
+
+def _gateway(status: int, body: Any, **headers: str) -> Response:
+    kept = {name: value for name, value in _headers().items() if name != "Qbo-Version"}
+    if isinstance(body, str):
+        return Response(body, status, {**kept, **headers}, media_type="application/xml")
+    return Response(msgspec.json.encode(body), status, {**kept, **headers, "Content-Type": "application/json"})
+
+
+async def endpoint(request: Request) -> Response:
+    """Let a request in, or not, and answer it."""
+    lab: Lab = request.app.state.lab
+    realm, path = request.path_params["realm"], request.path_params["path"].rstrip("/").split("/")
+    refused = _refused(lab, request, realm, batch=path[0] == "batch")
+    if refused is not None:
+        return refused
+    call = Call(lab, lab.companies[realm], request, path, await request.body())
+    try:
+        status, body = 200, _replayed(call)
+    except ServiceFault as fault:
+        status, body = fault.status, msgspec.json.encode(fault.body(lab.clock))
+    kind = "application/json;charset=utf-8" if status == 200 else "application/json"
+    return Response(body, status, {**_headers(), "Content-Type": kind})
+
+
+def _refused(lab: Lab, request: Request, realm: str, *, batch: bool) -> Response | None:
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token:
+        return _gateway(401, faults.general_authentication_xml(lab.clock))
+    grant = lab.grants.holder(token)
+    if grant is None:
+        body = faults.gateway(401, "3200", "AuthenticationFailed", lab.clock, detail="Token expired: <hidden>")
+        return _gateway(401, body, **{"Www-Authenticate": 'Bearer realm="Intuit", error="invalid_token"'})
+    if grant.realm != realm or realm not in lab.companies:
+        return _gateway(403, faults.gateway(403, "3100", "ApplicationAuthorizationFailed", lab.clock))
+    if not lab.limits.admit(realm, grant.client_id, batch=batch):
+        lab.stats.throttled += 1
+        return _gateway(429, faults.throttled().body(lab.clock))
+    return None
+
+
+def _replayed(call: Call) -> bytes:
+    """Answer a request; a write whose ``requestid`` was seen before gets its first answer again (fact 2.1)."""
+    request_id = call.parameters.get("requestid", "")
+    if call.request.method != "POST" or not request_id or call.path[0] == "query":
+        return _answer(call)
+    if len(request_id) > (36 if call.path[0] == "batch" else 50):
+        raise ServiceFault("2130", "Invalid requestId", f"requestId {request_id} is too long")
+    key = (call.company.realm, request_id)
+    digest = hashlib.sha256("/".join(call.path).encode() + call.body).digest()
+    if key not in call.lab.replays:
+        call.lab.replays[key] = digest, _answer(call)
+    held, answer = call.lab.replays[key]
+    if held != digest:
+        raise ServiceFault("600", "Duplicate requestId", f"requestId {request_id} was used for another request")
+    return answer
+
+
+def _answer(call: Call) -> bytes:
+    method = call.request.method
+    match call.path:
+        case ["query"]:
+            return _query(call, call.body.decode() if method == "POST" else call.parameters.get("query", ""))
+        case ["companyinfo", _] | ["preferences"] if method == "GET":
+            return _single(call, BY_LOWER[call.path[0]])
+        case ["batch"] if method == "POST":
+            return _batch(call)
+        case ["cdc"] if method == "GET":
+            return _cdc(call)
+        case [name] if name in BY_LOWER and method == "POST":
+            return _write(call, BY_LOWER[name])
+        case [name] if name in BY_LOWER:
+            raise faults.unsupported(f"No resource method found for {method}, return 405 with Allow header")
+        case [name, row_id] if name in BY_LOWER and method == "GET":
+            return _read(call, BY_LOWER[name], row_id)
+    relative = f"/v3/company/{call.company.realm}/{'/'.join(call.path)}"
+    raise faults.unsupported(f"Could not find resource for relative : {relative} of full path: {call.request.url}")
+
+
+def _envelope(call: Call, name: str, value: bytes) -> bytes:
+    return b'{"%s":%s,"time":"%s"}' % (name.encode(), value, answer_time(call.lab.clock.now()).encode())
+
+
+def _select(call: Call, text: str) -> bytes:
+    try:
+        answer = select.run(query.parse(text), call.company)
+    except query.QueryParserError as error:
+        raise faults.query_error("4000", str(error)) from None
+    except query.QueryValidationError as error:
+        raise faults.query_error("4001", str(error)) from None
+    call.lab.stats.rows += len(answer.rows)
+    return answer.body()
+
+
+def _meter(call: Call, queries: int = 1) -> None:
+    call.lab.stats.metered += 1
+    call.lab.stats.metered_by_query += queries
+
+
+def _query(call: Call, text: str) -> bytes:
+    answer = _select(call, text)
+    _meter(call)
+    return _envelope(call, "QueryResponse", answer)
+
+
+def _single(call: Call, entity: Entity) -> bytes:
+    for raw in call.company[entity.name].rows.values():
+        _meter(call)
+        call.lab.stats.rows += 1
+        return _envelope(call, entity.name, raw)
+    raise faults.object_not_found()
+
+
+def _read(call: Call, entity: Entity, row_id: str) -> bytes:
+    if not row_id.isdigit() and row_id not in entity.pseudo_ids:
+        raise faults.invalid_id(row_id)
+    raw = call.company[entity.name].rows.get(row_id)
+    if raw is None:
+        raise faults.object_not_found()
+    _meter(call)
+    call.lab.stats.rows += 1
+    return _envelope(call, entity.name, raw)
+
+
+def _decode(body: bytes) -> dict[str, Any]:
+    try:
+        return msgspec.json.decode(body, type=dict[str, Any])
+    except msgspec.DecodeError:
+        raise ServiceFault("2010", "Request has invalid or unsupported property", "Property Name:the body is not JSON") from None
+
+
+def _write(call: Call, entity: Entity) -> bytes:
+    operation = call.parameters.get("operation", "update")
+    answer = writes.write(call.company, entity, operation, _decode(call.body), call.lab.clock)
+    return _envelope(call, entity.name, answer)
+
+
+def _batch(call: Call) -> bytes:
+    items = _decode(call.body).get("BatchItemRequest") or []
+    if not items:
+        raise ServiceFault("400", "MalformedRequest", "Batch Request is Empty")
+    if len(items) > MAX_BATCH:
+        raise ServiceFault("1040", "Too many batch items", f"The batch holds {len(items)} items; at most {MAX_BATCH} are allowed")
+    answers = b",".join(_batch_item(call, item) for item in items)
+    queries = sum("Query" in item for item in items)
+    if queries:
+        _meter(call, queries)
+    return _envelope(call, "BatchItemResponse", b"[" + answers + b"]")
+
+
+def _batch_item(call: Call, item: dict[str, Any]) -> bytes:
+    try:
+        name, value = _batch_answer(call, item)
+    except ServiceFault as fault:
+        name, value = "Fault", msgspec.json.encode(fault.fault())
+    return b'{"%s":%s,"bId":%s}' % (name.encode(), value, msgspec.json.encode(item.get("bId", "")))
+
+
+def _batch_answer(call: Call, item: dict[str, Any]) -> tuple[str, bytes]:
+    if "Query" in item:
+        return "QueryResponse", _select(call, str(item["Query"]))
+    for name, row in item.items():
+        if name.lower() in BY_LOWER and isinstance(row, dict):
+            entity = BY_LOWER[name.lower()]
+            return entity.name, writes.write(call.company, entity, str(item.get("operation", "update")), row, call.lab.clock)
+    raise faults.unsupported("of a batch item without an entity")
+
+
+def _cdc(call: Call) -> bytes:
+    names = [name.strip() for name in call.parameters.get("entities", "").split(",") if name.strip()]
+    try:
+        since = parse_time(call.parameters.get("changedSince", ""))
+    except ValueError:
+        raise faults.required("changedSince") from None
+    if since < call.lab.clock.now() - timedelta(days=CDC_DAYS):
+        raise faults.business(f"changedSince may lie at most {CDC_DAYS} days back")
+    groups = []
+    for name in names:
+        entity = BY_LOWER.get(name.lower())
+        if entity is None or not entity.in_cdc:
+            raise faults.unsupported(f"Change data capture of {name}")
+        groups.append(_changed(call, entity, since.timestamp()))
+    _meter(call)
+    return _envelope(call, "CDCResponse", b'[{"QueryResponse":[' + b",".join(groups) + b"]}]")
+
+
+def _changed(call: Call, entity: Entity, since: float) -> bytes:
+    table = call.company[entity.name]
+    rows = [raw for raw in table.rows.values() if newness(raw)[1] >= since]
+    stubs = [
+        msgspec.json.encode(stub)
+        for name, stub in call.company.deleted
+        if name == entity.name and parse_time(stub["MetaData"]["LastUpdatedTime"]).timestamp() >= since
+    ]
+    page = [*rows, *stubs][:MAX_CDC]
+    call.lab.stats.rows += len(page)
+    return select.Answer(entity.name, None, page, 1).body()
+
+
+ROUTES = [Route("/v3/company/{realm}/{path:path}", endpoint, methods=["GET", "POST", "PUT", "DELETE"])]

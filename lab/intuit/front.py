@@ -1,0 +1,145 @@
+"""What stands before every request from outside: counters, latency, and faults on demand.
+
+A plain ASGI layer, because some faults (a body cut off, a connection closed without an answer) can't be told as a response.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable
+from typing import Any
+from urllib.parse import parse_qs
+
+from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from lab.intuit import faults
+from lab.intuit.state import Lab
+
+_FROM = re.compile(r"\bfrom\s+(\w+)", re.IGNORECASE)
+HTML_503 = "<html><head><title>503 Service Unavailable</title></head><body><h1>Service Unavailable</h1></body></html>"
+Handler = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+class Protocol(H11Protocol):
+    """uvicorn's own protocol, which also lets the application drop the connection."""
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self.app_state = {**self.app_state, "transport": transport}
+
+
+class Front:
+    """Counts, delays and spoils requests; ``/lab/`` is left alone."""
+
+    def __init__(self, app: ASGIApp, lab: Lab) -> None:
+        self.app = app
+        self.lab = lab
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"].startswith("/lab/"):
+            await self.app(scope, receive, send)
+            return
+        is_data = scope["path"].startswith("/v3/")
+        stats = self.lab.stats
+        stats.requests += is_data
+        stats.in_flight += is_data
+        stats.peak_in_flight = max(stats.peak_in_flight, stats.in_flight)
+        try:
+            await self._delayed(scope, receive, send)
+        finally:
+            stats.in_flight -= is_data
+
+    async def _delayed(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self.lab.latency_s:
+            await asyncio.sleep(self.lab.latency_s)
+        if not self.lab.faults:
+            await self.app(scope, receive, send)
+            return
+        body = await _read(receive)
+        path, entity = scope["path"], _entity(scope, body)
+        fault = next((rule.fault for rule in self.lab.faults if rule.matches(path, entity)), "")
+        await self._handler(fault)(scope, _replay(body), send)
+
+    def _handler(self, fault: str) -> Handler:
+        clock = self.lab.clock
+        match fault:
+            case "401":
+                detail = "Token expired: injected"
+                return JSONResponse(faults.gateway(401, "3200", "AuthenticationFailed", clock, detail=detail), 401)
+            case "403":
+                return JSONResponse(faults.gateway(403, "3100", "ApplicationAuthorizationFailed", clock), 403)
+            case "429":
+                self.lab.stats.throttled += 1
+                return JSONResponse(faults.throttled().body(clock), 429)
+            case "429_xml":
+                self.lab.stats.throttled += 1
+                return Response(faults.throttled_xml(clock), 429, media_type="application/xml")
+            case "500":
+                return JSONResponse(faults.application_error().body(clock), 500)
+            case "503_html":
+                return Response(HTML_503, 503, media_type="text/html")
+            case "truncated":
+                return self._truncated
+            case "wrong_content_type":
+                return self._wrong_content_type
+            case "closed":
+                return _closed
+        return self.app
+
+    async def _truncated(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Half the body, then the end of the connection: uvicorn closes it when the application stops early."""
+
+        async def half(message: Message) -> None:
+            if message["type"] == "http.response.body":
+                body = message.get("body", b"")
+                message = {**message, "body": body[: len(body) // 2], "more_body": True}
+            await send(message)
+
+        await self.app(scope, receive, half)
+
+    async def _wrong_content_type(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def as_html(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                kept = [(name, value) for name, value in message["headers"] if name.lower() != b"content-type"]
+                message = {**message, "headers": [*kept, (b"content-type", b"text/html;charset=utf-8")]}
+            await send(message)
+
+        await self.app(scope, receive, as_html)
+
+
+async def _closed(scope: Scope, receive: Receive, send: Send) -> None:
+    scope["state"]["transport"].abort()
+    # The server hears of the closed connection in the loop's next round; until then it would try to answer.
+    await asyncio.sleep(0)
+
+
+async def _read(receive: Receive) -> bytes:
+    parts = []
+    more = True
+    while more:
+        message = await receive()
+        parts.append(message.get("body", b""))
+        more = message.get("more_body", False)
+    return b"".join(parts)
+
+
+def _replay(body: bytes) -> Receive:
+    async def receive() -> Message:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return receive
+
+
+def _entity(scope: Scope, body: bytes) -> str:
+    """The entity a request is about; empty outside the data API."""
+    parts = scope["path"].split("/")
+    if len(parts) < 5:
+        return ""
+    if parts[4] != "query":
+        return str(parts[4])
+    text = parse_qs(scope["query_string"].decode()).get("query", [body.decode(errors="replace")])[0]
+    found = _FROM.search(text)
+    return found.group(1) if found else ""

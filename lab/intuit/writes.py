@@ -1,0 +1,207 @@
+"""Create, update and delete, with the rules that the service applies to list entities (facts 2.4 and 2.5)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from lab.intuit import faults
+from lab.intuit.clock import Clock, row_time
+from lab.intuit.company import Company, Row
+from lab.intuit.schema import ONE_NAME_SPACE, Entity
+
+DELETED = " (deleted)"
+USD = {"value": "USD", "name": "United States Dollar"}
+SERVER_GIVEN = frozenset({"MetaData", "SyncToken", "sparse", "domain", "FullyQualifiedName", "Level"})
+COMMON = "Id SyncToken MetaData domain sparse status Active CustomField AttachableRef V4IDPseudonym"
+PERSON = (
+    "DisplayName Title GivenName MiddleName FamilyName Suffix CompanyName PrintOnCheckName PrimaryPhone AlternatePhone Mobile Fax"
+    " PrimaryEmailAddr WebAddr BillAddr OtherContactInfo CurrencyRef Balance BusinessNumber HasTPAR Notes"
+)
+NESTED = "Name FullyQualifiedName ParentRef"
+
+# Which properties a write may carry; any other is refused with 2010.
+KNOWN: dict[str, frozenset[str]] = {
+    name: frozenset(f"{COMMON} {properties}".split())
+    for name, properties in {
+        "Customer": f"{PERSON} FullyQualifiedName ShipAddr Job ParentRef Level BillWithParent IsProject BalanceWithJobs"
+        " OpenBalanceDate Taxable TaxExemptionReasonId DefaultTaxCodeRef SalesTermRef PaymentMethodRef PreferredDeliveryMethod"
+        " ResaleNum CustomerTypeRef ARAccountRef PrimaryTaxIdentifier SecondaryTaxIdentifier GSTIN GSTRegistrationType ClientEntityId",
+        "Vendor": f"{PERSON} TermRef AcctNum Vendor1099 TaxIdentifier BillRate CostRate APAccountRef T4AEligible T5018Eligible"
+        " TaxReportingBasis GSTIN VendorPaymentBankDetail ClientEntityId",
+        "Employee": f"{PERSON} SSN PrimaryAddr BillableTime BillRate BirthDate Gender HiredDate ReleasedDate"
+        " EmployeeNumber CostRate",
+        "Item": f"{NESTED} Sku Description SubItem Level Taxable SalesTaxIncluded UnitPrice Type ItemCategoryType"
+        " IncomeAccountRef PurchaseDesc PurchaseTaxIncluded PurchaseCost ExpenseAccountRef AssetAccountRef PrefVendorRef TrackQtyOnHand"
+        " QtyOnHand ReorderPoint InvStartDate SalesTaxCodeRef PurchaseTaxCodeRef ClassRef TaxClassificationRef ItemGroupDetail"
+        " PrintGroupedItems AbatementRate ReverseChargeRate ServiceType Source",
+        "Class": f"{NESTED} SubClass",
+        "Department": f"{NESTED} SubDepartment Address",
+        "Term": "Name Type DueDays DiscountDays DiscountPercent DayOfMonthDue DueNextMonthDays DiscountDayOfMonth",
+        "PaymentMethod": "Name Type",
+        "Account": f"{NESTED} SubAccount Description Classification AccountType AccountSubType AcctNum CurrentBalance"
+        " CurrentBalanceWithSubAccounts CurrencyRef TaxCodeRef AccountAlias TxnLocationType OpeningBalance",
+    }.items()
+}
+
+# What a new object holds when the request names only what it must (recorded for customers, vendors and items).
+DEFAULTS: dict[str, Callable[[], Row]] = {
+    "Customer": lambda: {
+        "Taxable": True,
+        "Job": False,
+        "BillWithParent": False,
+        "Balance": 0,
+        "BalanceWithJobs": 0,
+        "CurrencyRef": USD,
+        "PreferredDeliveryMethod": "Print",
+    },
+    "Vendor": lambda: {"Balance": 0, "Vendor1099": False, "CurrencyRef": USD},
+    "Employee": lambda: {"BillableTime": False},
+    "Item": lambda: {"Taxable": False, "UnitPrice": 0, "Type": "Service", "PurchaseCost": 0, "TrackQtyOnHand": False},
+    "Class": lambda: {"SubClass": False},
+    "Department": lambda: {"SubDepartment": False},
+    "Term": lambda: {"Type": "STANDARD"},
+    "PaymentMethod": lambda: {"Type": "NON_CREDIT_CARD"},
+    "Account": lambda: {"SubAccount": False, "CurrentBalance": 0, "CurrentBalanceWithSubAccounts": 0, "CurrencyRef": USD},
+}
+
+
+def write(company: Company, entity: Entity, operation: str, sent: Row, clock: Clock) -> bytes:
+    """Carry out one write and return the encoded object. Raises :class:`~lab.intuit.faults.ServiceFault`."""
+    if operation == "delete":
+        return _delete(company, entity, sent, clock)
+    if entity.name not in KNOWN:
+        held = _held(company, entity, sent) if "Id" in sent else None
+        raise faults.unsupported(f"{'Update' if held else 'Create'} of {entity.name}")
+    for name in sent:
+        if name not in KNOWN[entity.name]:
+            raise faults.unknown_property(entity.name, name, sorted(KNOWN[entity.name]))
+    return _update(company, entity, sent, clock) if "Id" in sent else _create(company, entity, sent, clock)
+
+
+def _held(company: Company, entity: Entity, sent: Row) -> Row:
+    """The object to change, if it is there and the sender knows its newest version."""
+    held = company[entity.name].get(str(sent.get("Id", "")))
+    if held is None:
+        raise faults.object_not_found()
+    if "SyncToken" not in sent:
+        raise faults.required("SyncToken")
+    if str(sent["SyncToken"]) != held.get("SyncToken"):
+        raise faults.stale()
+    return held
+
+
+def _delete(company: Company, entity: Entity, sent: Row, clock: Clock) -> bytes:
+    if entity.has_active:
+        raise faults.unsupported(f"Delete of {entity.name}")
+    held = _held(company, entity, sent)
+    company[entity.name].remove(held["Id"])
+    stub = {"domain": "QBO", "status": "Deleted", "Id": held["Id"]}
+    company.deleted.append((entity.name, {**stub, "MetaData": {"LastUpdatedTime": row_time(clock.now())}}))
+    return msgspec.json.encode(stub)
+
+
+def _create(company: Company, entity: Entity, sent: Row, clock: Clock) -> bytes:
+    row = {**DEFAULTS[entity.name](), **{name: value for name, value in sent.items() if name not in SERVER_GIVEN}}
+    now = row_time(clock.now())
+    shared = ONE_NAME_SPACE if entity.name in ONE_NAME_SPACE else (entity.name,)
+    row |= {"domain": "QBO", "sparse": False, "Id": company.next_id(*shared), "SyncToken": "0", "Active": True}
+    row["MetaData"] = {"CreateTime": now, "LastUpdatedTime": now}
+    _complete(company, entity, row, sent)
+    if entity.name == "Customer" and (code := _default_tax_code(company)):
+        row.setdefault("DefaultTaxCodeRef", code)
+    _check_name(company, entity, row)
+    company[entity.name].put(row)
+    return company[entity.name].rows[row["Id"]]
+
+
+def _update(company: Company, entity: Entity, sent: Row, clock: Clock) -> bytes:
+    held = _held(company, entity, sent)
+    changes = {name: value for name, value in sent.items() if name not in SERVER_GIVEN}
+    row = {**(held if sent.get("sparse") else _kept_by_full_update(entity, held)), **changes}
+    if entity.label in changes and "PrintOnCheckName" in held and "PrintOnCheckName" not in sent and not sent.get("sparse"):
+        row["PrintOnCheckName"] = changes[entity.label]
+    if held.get("Active", True) and row.get("Active") is False:
+        _inactivate(entity, row)
+    _complete(company, entity, row, {})
+    if row == held:
+        return company[entity.name].rows[held["Id"]]
+    if row[entity.label] != held[entity.label] or row.get("ParentRef") != held.get("ParentRef"):
+        _check_name(company, entity, row)
+    row["SyncToken"] = str(int(held["SyncToken"]) + 1)
+    row["MetaData"] = {**held["MetaData"], "LastUpdatedTime": row_time(clock.now())}
+    company[entity.name].put(row)
+    return company[entity.name].rows[row["Id"]]
+
+
+def _kept_by_full_update(entity: Entity, held: Row) -> Row:
+    """What survives a full update: what the server gives, defaults, and the balances; all else becomes empty."""
+    kept = {"Active", "Id", "Balance", "BalanceWithJobs", "CurrencyRef", "DefaultTaxCodeRef", "PrintOnCheckName", "QtyOnHand"}
+    kept |= SERVER_GIVEN | set(DEFAULTS[entity.name]())
+    return {name: value for name, value in held.items() if name in kept}
+
+
+def _inactivate(entity: Entity, row: Row) -> None:
+    if row.get("Balance"):
+        raise faults.business("You can't make a record with a balance inactive.", "6220")
+    if not row[entity.label].endswith(DELETED):
+        row[entity.label] += DELETED
+
+
+def _complete(company: Company, entity: Entity, row: Row, created_with: Row) -> None:
+    """Name, parent and the properties that follow from them."""
+    _name(entity, row)
+    if created_with and entity.name in ONE_NAME_SPACE:
+        row.setdefault("PrintOnCheckName", row[entity.label])
+    if entity.name not in ("Customer", "Item", "Class", "Department", "Account"):
+        return
+    reference = row.get("ParentRef")
+    parent = company[entity.name].get(str(reference.get("value"))) if reference else None
+    if reference and parent is None:
+        raise faults.object_not_found()
+    path = row[entity.label]
+    if parent is not None:
+        path = f"{parent['FullyQualifiedName']}:{path}"
+        level = path.count(":")
+        if level > 4:
+            raise faults.business("You can only nest up to five levels.", "6180")
+        if entity.name in ("Customer", "Item"):
+            row["Level"] = level
+    row["FullyQualifiedName"] = path
+
+
+def _name(entity: Entity, row: Row) -> None:
+    if entity.label == "DisplayName" and not row.get("DisplayName"):
+        parts = [str(row[part]) for part in ("Title", "GivenName", "MiddleName", "FamilyName", "Suffix") if row.get(part)]
+        if not parts:
+            raise faults.business("At least one of the name fields must be given.", "6080")
+        row["DisplayName"] = " ".join(parts)
+    if not row.get(entity.label):
+        raise faults.required(entity.label)
+    if set(row[entity.label]) & set(":\t\n"):
+        raise faults.business("The name holds a colon, a tab or a new line.", "6000")
+
+
+def _check_name(company: Company, entity: Entity, row: Row) -> None:
+    """6240 when the name is taken, in any letter case; a sub-record only shares names with its siblings (fact 2.5)."""
+    wanted = _name_key(row, entity)
+    shared = ONE_NAME_SPACE if entity.name in ONE_NAME_SPACE and not wanted[0] else (entity.name,)
+    for name in shared:
+        table = company[name]
+        for other in table.decoded():
+            if (name, other["Id"]) != (entity.name, row["Id"]) and _name_key(other, table.entity) == wanted:
+                raise faults.duplicate_name()
+
+
+def _name_key(row: Row, entity: Entity) -> tuple[str, str]:
+    nested_apart = entity.name in ("Customer", "Class", "Department", "Account")
+    parent: Any = (row.get("ParentRef") or {}).get("value", "") if nested_apart else ""
+    return str(parent), str(row.get(entity.label, "")).casefold()
+
+
+def _default_tax_code(company: Company) -> Row | None:
+    preferences = next(company["Preferences"].decoded(), {})
+    code = preferences.get("TaxPrefs", {}).get("TaxGroupCodeRef")
+    return {"value": code["value"]} if code else None
