@@ -1,0 +1,25 @@
+"""The network side of a site: its A record, its router, and the diagnosis of both.
+
+A library without settings of its own: names, addresses and file names come as arguments, secrets as the names of files. The
+roles' action plugins and ``qbo-sync doctor`` call it. Everything refuses before it changes anything, with a
+:class:`~qbo_sync.errors.KitError` that says what failed, what was seen and what to do next.
+
+Entry points
+    ``dns.provider(name, token_file=…, api_url=…, api_ca_file=…)``
+        the DNS provider; ``cloudflare`` is the one there is.
+    ``dns.present(provider, name=…, zone=…, address=…, site=…, ttl=3600, adopt=False, check=False)``
+        the A record stands, is ours and is DNS-only; returns a ``dns.Outcome``. ``dns.absent(…)`` removes our own record only;
+        ``provider.restore(zone, outcome.before)`` puts back what was there.
+    ``authoritative.servers(zone, resolver=…, nameservers=…)``, ``authoritative.wait(name, address, servers, ttl=…, timeout_s=…)``
+        find every authoritative server, and wait until each of them answers.
+    ``preflight.run(preflight.Inputs(…))`` and ``preflight.checklist(…)``
+        the checks before the switch, and the guide's Summary Checklist, as data.
+    ``router.forwards(site, address, ports, external_address)``, ``router.provider(name, run, wan_interface)``, and for
+    ``nftables`` the text functions ``router.nftables.render`` and ``router.nftables.parse``
+        the forwarded ports.
+    ``state.result(…)``, ``state.record(path, site, step, result)``, ``state.read(path)``
+        the last result of each step of each site, in ``store/state.json`` on the control node.
+
+``router``, ``state`` and ``addresses`` need nothing but the standard library and run anywhere. ``dns``'s provider,
+``authoritative`` and ``preflight`` need the extra ``[control]`` (cloudflare, dnspython, publicsuffixlist).
+"""

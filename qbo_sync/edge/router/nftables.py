@@ -1,0 +1,405 @@
+"""A plain Linux router with nftables: our own table ``ip qbo_kit``, and reading everybody else's.
+
+Text in, text out: ``parse`` and ``plan`` take what ``nft -j list ruleset`` prints, ``render`` makes a file for ``nft -f``.
+Loading such a file replaces the whole table in one transaction, so packets meet either the old rules or the new ones.
+
+For each forward the table has: a DNAT for what arrives from outside at one of the router's own addresses; and, when the site's
+external address is known, a DNAT for what clients inside send to it, with the source address replaced by the router's so that
+the answer comes back through it (hairpin). ``iifname`` in a postrouting chain needs Linux 5.7.
+
+The table has no chain that accepts: with nftables an ``accept`` ends only its own chain, and any other forward chain can still
+drop the packet. Such chains are reported as a warning, with the rule to add.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from qbo_sync.edge.router import TAG, Foreign, Forward, Plan, Reading, Run, merge
+from qbo_sync.errors import KitError, UsageError
+
+FAMILY, TABLE = "ip", "qbo_kit"
+_ALL_PORTS: tuple[range, ...] = (range(0, 65536),)
+_PROTO_NUMBERS = {"6": "tcp", "17": "udp"}
+_PROTOS = frozenset({"tcp", "udp"})
+
+_RULE_WAN = 'iifname "{wan}" fib daddr type local {proto} dport {port} dnat to {address}:{internal} comment "{tag}"'
+_RULE_LAN = 'iifname != "{wan}" ip daddr {external} {proto} dport {port} dnat to {address}:{internal} comment "{tag}"'
+_RULE_BACK = (
+    'iifname != "{wan}" oifname != "{wan}" ct status dnat ip daddr {address} {proto} dport {internal} masquerade comment "{tag}"'
+)
+_PARSE_WAN = re.compile(r'iifname "\S+" fib daddr type local (\S+) dport (\d+) dnat to ([\d.]+):(\d+) comment "(\S+)"')
+_PARSE_LAN = re.compile(r'iifname != "\S+" ip daddr ([\d.]+) (\S+) dport (\d+) dnat to \S+ comment "(\S+)"')
+
+_CHAINS = {
+    "prerouting": "type nat hook prerouting priority dstnat; policy accept;",
+    "postrouting": "type nat hook postrouting priority srcnat; policy accept;",
+}
+
+Expression: TypeAlias = dict[str, Any]
+
+
+class Nftables:
+    """A :class:`qbo_sync.edge.router.Router` over any way to run a command on the router.
+
+    What it writes is in the kernel only; a file that is loaded at boot is the caller's business (``render``).
+    """
+
+    def __init__(self, run: Run, wan_interface: str) -> None:
+        self._run = run
+        self._wan = check_interface(wan_interface)
+
+    def read(self) -> Reading:
+        """What stands in the router now."""
+        return parse(self._list(), self._wan)
+
+    def plan(self, site: str, wanted: Iterable[Forward]) -> Plan:
+        """What to write so that the site has exactly these forwards."""
+        return plan(self._list(), site=site, wanted=wanted, wan_interface=self._wan)
+
+    def apply(self, plan: Plan) -> None:
+        """Load the plan's text."""
+        if plan.changed:
+            self._run(["nft", "-f", "-"], plan.text)
+
+    def snapshot(self) -> str:
+        """The text that makes our table as it is now."""
+        return _document(self.read().own)
+
+    def rollback(self, snapshot: str) -> None:
+        """Load a snapshot's text."""
+        self._run(["nft", "-f", "-"], snapshot)
+
+    def _list(self) -> str:
+        return self._run(["nft", "-j", "list", "ruleset"], "")
+
+
+def check_interface(name: str) -> str:
+    """The name of a network interface as it is. Raises :class:`UsageError` when it can't be one."""
+    if not re.fullmatch(r"[A-Za-z0-9_.:@-]{1,15}", name):
+        raise UsageError(
+            "that is no name of a network interface", seen=name or "(empty)", next="`ip -br link` on the router lists them"
+        )
+    return name
+
+
+def plan(listing: str, *, site: str, wanted: Iterable[Forward], wan_interface: str) -> Plan:
+    """From what ``nft -j list ruleset`` printed: the file to load so that the site has exactly ``wanted``; none means removal.
+
+    Raises :class:`~qbo_sync.errors.Blocked` on a conflict and :class:`UsageError` for an impossible interface name.
+    """
+    reading = parse(listing, wan_interface)
+    kept, given = merge(reading, site, wanted)
+    # Rules of other sites stay as they are, letter by letter, even if somebody changed them by hand.
+    mine = f'comment "{TAG}{site}"'
+    rules = [t for t in reading.own if not t.endswith(mine)]
+    rules += _rules((f for f in kept if f.tag == TAG + site), wan_interface)
+    warnings = tuple(
+        f"the chain {chain} drops what it does not know: add the rule `ct status dnat accept` there"
+        for chain in reading.drops
+        if kept
+    )
+    return Plan(sorted(rules) != sorted(reading.own), kept, _document(rules), _document(reading.own), given, warnings)
+
+
+def render(forwards: Iterable[Forward], wan_interface: str) -> str:
+    """The file for ``nft -f`` that makes our table hold exactly these forwards; without any it removes the table."""
+    return _document(_rules(forwards, wan_interface))
+
+
+def _rules(forwards: Iterable[Forward], wan_interface: str) -> list[str]:
+    """Our table's rules, each as ``<chain> <rule>``."""
+    wan = check_interface(wan_interface)
+    rules = []
+    for f in sorted(forwards):
+        values = {
+            "wan": wan,
+            "proto": f.proto,
+            "port": f.external_port,
+            "address": f.address,
+            "internal": f.internal_port,
+            "external": f.external_address,
+            "tag": f.tag,
+        }
+        rules.append("prerouting " + _RULE_WAN.format(**values))
+        if f.external_address:
+            rules.append("prerouting " + _RULE_LAN.format(**values))
+            rules.append("postrouting " + _RULE_BACK.format(**values))
+    return rules
+
+
+def _document(rules: Iterable[str]) -> str:
+    rules = list(rules)
+    # Naming the table first makes the deletion good on a router that has none yet.
+    lines = [
+        "# Made by qbo-kit; loading this file replaces its table.",
+        f"table {FAMILY} {TABLE}",
+        f"delete table {FAMILY} {TABLE}",
+    ]
+    if rules:
+        lines.append(f"table {FAMILY} {TABLE} {{")
+        for chain, head in _CHAINS.items():
+            lines += [f"\tchain {chain} {{", f"\t\t{head}"]
+            lines += ["\t\t" + rule.removeprefix(chain + " ") for rule in rules if rule.startswith(chain + " ")]
+            lines.append("\t}")
+        lines.append("}")
+    return "\n".join(lines) + "\n"
+
+
+def parse(listing: str, wan_interface: str) -> Reading:
+    """What ``nft -j list ruleset`` printed. Raises :class:`KitError` when it isn't that."""
+    try:
+        objects: list[dict[str, Expression]] = json.loads(listing)["nftables"] if listing.strip() else []
+        rules = [o["rule"] for o in objects if "rule" in o]
+        chains = [o["chain"] for o in objects if "chain" in o]
+        sets = {
+            (s["family"], s["table"], s["name"]): s.get("elem", []) for o in objects for k, s in o.items() if k in ("set", "map")
+        }
+    except (ValueError, KeyError, TypeError) as error:
+        raise KitError(
+            "the router's rules cannot be read", seen=listing[:200], next="check that `nft -j list ruleset` works there"
+        ) from error
+    own = [r for r in rules if _is_ours(r)]
+    own_texts = tuple(f"{r['chain']} {_text(r)}" for r in own)
+    local_only = {(c["family"], c["table"], c["name"]) for c in chains if c.get("hook") == "output"}
+    foreign = [
+        _foreign(r, wan_interface, sets)
+        for r in rules
+        if not _is_ours(r) and r["family"] in ("ip", "inet") and (r["family"], r["table"], r["chain"]) not in local_only
+    ]
+    return Reading(_own_forwards(own_texts), tuple(f for f in foreign if f), _drops(chains, rules), own_texts)
+
+
+def _is_ours(rule: Expression) -> bool:
+    return (rule["family"], rule["table"]) == (FAMILY, TABLE)
+
+
+def _own_forwards(texts: Iterable[str]) -> tuple[Forward, ...]:
+    """The forwards our rules stand for. A rule changed by hand makes none, so the next run writes the table anew."""
+    external = {}
+    found = []
+    for text in texts:
+        rule = text.partition(" ")[2]
+        if lan := _PARSE_LAN.fullmatch(rule):
+            external[lan[2], int(lan[3]), lan[4]] = lan[1]
+        elif (wan := _PARSE_WAN.fullmatch(rule)) and wan[5].startswith(TAG):
+            found.append((wan[1], int(wan[2]), wan[3], int(wan[4]), wan[5]))
+    return tuple(Forward(*f, external.get((f[0], f[1], f[4]), "")) for f in found)
+
+
+def _drops(chains: list[Expression], rules: list[Expression]) -> tuple[str, ...]:
+    """Forward chains that drop by policy and have no rule that lets translated connections through."""
+    dropping = [c for c in chains if c.get("hook") == "forward" and c.get("policy") == "drop" and c["family"] in ("ip", "inet")]
+    letting = {(r["family"], r["table"]) for r in rules if _lets_translated_through(r)}
+    return tuple(f"{c['family']} {c['table']} {c['name']}" for c in dropping if (c["family"], c["table"]) not in letting)
+
+
+def _lets_translated_through(rule: Expression) -> bool:
+    expressions = rule.get("expr", [])
+    return any("accept" in e for e in expressions) and any(
+        e.get("match", {}).get("left") == {"ct": {"key": "status"}} and "dnat" in str(e["match"]["right"]) for e in expressions
+    )
+
+
+# Reading the rules of others ----------------------------------------------------------------------------------------------------
+
+Sets: TypeAlias = dict[tuple[str, str, str], list[Any]]
+
+
+@dataclass
+class _Taken:
+    """The packets a rule takes, as far as its matches were read; ``plain`` while all of them were understood."""
+
+    protos: frozenset[str] = _PROTOS
+    ports: tuple[range, ...] = _ALL_PORTS
+    from_outside: bool = True
+    plain: bool = True
+
+    def narrow(self, match: Expression, wan: str, values: list[Any]) -> None:
+        left, negated = match["left"], match["op"] == "!="
+        if _field(left) in ("iifname", "iif"):
+            named = _names(values, wan)
+            self.from_outside = self.from_outside and named in (None, not negated)
+        elif _field(left) == "dport":
+            self.protos &= _proto_of(left)
+            self.ports = _overlap(self.ports, _ports(values, negated))
+        elif _field(left) in ("l4proto", "protocol"):
+            listed = frozenset(_PROTO_NUMBERS.get(str(v), str(v)) for v in values)
+            self.protos = self.protos - listed if negated else self.protos & listed
+        elif left != {"fib": {"result": "type", "flags": ["daddr"]}}:
+            self.plain = False
+
+
+def _foreign(rule: Expression, wan: str, sets: Sets) -> Foreign | None:
+    """The rule as a forward of somebody else; nothing when it forwards nothing, or nothing that comes from outside.
+
+    What can't be read (iptables' own matches, sets that aren't listed) counts as "takes everything": rather one refusal too many.
+    """
+    expressions = rule.get("expr", [])
+    translation = next((e for e in expressions if _translates(e)), None)
+    if translation is None:
+        return None
+    table = (rule["family"], rule["table"])
+    taken = _Taken()
+    for match in (e["match"] for e in expressions if "match" in e):
+        taken.narrow(match, wan, _values(match["right"], table, sets))
+    if not taken.from_outside:
+        return None
+    dnat = translation.get("dnat") or {}
+    mapped = _map_keys(dnat, table, sets)
+    if mapped is not None:
+        taken.ports = _overlap(taken.ports, mapped)
+    target = _plain_target(dnat) if taken.plain else ""
+    return Foreign(f"{rule['family']} {rule['table']} {rule['chain']}: {_text(rule)}", taken.protos, taken.ports, target)
+
+
+def _plain_target(dnat: Expression) -> str:
+    address, port = dnat.get("addr"), dnat.get("port", 0)
+    return f"{address}:{port}" if isinstance(address, str) and isinstance(port, int) else ""
+
+
+def _overlap(some: tuple[range, ...], others: tuple[range, ...]) -> tuple[range, ...]:
+    both = (range(max(a.start, b.start), min(a.stop, b.stop)) for a in some for b in others)
+    return tuple(r for r in both if r)
+
+
+def _translates(expression: Expression) -> bool:
+    if "dnat" in expression or "redirect" in expression:
+        return True
+    # Rules made by iptables may reach nft untranslated: only the target's name is known then.
+    return expression.get("xt", {}).get("name") in ("DNAT", "REDIRECT", "NETMAP")
+
+
+def _field(left: Any) -> str:
+    """The field a match looks at: a header field, ``dport``, or a key such as ``iifname``; empty when it is something else."""
+    if not isinstance(left, dict):
+        return ""
+    inner = left.get("payload") or left.get("meta") or {}
+    return str(inner.get("field") or inner.get("key") or "")
+
+
+def _proto_of(left: Expression) -> frozenset[str]:
+    name = left["payload"]["protocol"]
+    return _PROTOS if name == "th" else frozenset({name})
+
+
+def _values(right: Any, table: tuple[str, str], sets: Sets) -> list[Any]:
+    if isinstance(right, dict) and "set" in right:
+        inner = right["set"]
+        return inner if isinstance(inner, list) else [inner]
+    if isinstance(right, str) and right.startswith("@"):
+        return sets.get((*table, right[1:]), [{"unknown": right}])
+    return right if isinstance(right, list) else [right]
+
+
+def _names(values: list[Any], interface: str) -> bool | None:
+    """Whether the interface is among the values; nothing when that can't be read."""
+    if any(not isinstance(v, str) for v in values):
+        return None
+    return any(v == interface or (v.endswith("*") and interface.startswith(v[:-1])) for v in values)
+
+
+def _ports(values: list[Any], negated: bool) -> tuple[range, ...]:
+    wanted: list[range] = []
+    for value in values:
+        found = _range(value)
+        if found is None:
+            return _ALL_PORTS
+        wanted.append(found)
+    if not negated:
+        return tuple(wanted)
+    edges = sorted(wanted, key=lambda r: r.start)
+    starts = [0, *(r.stop for r in edges)]
+    stops = [*(r.start for r in edges), 65536]
+    return tuple(r for r in map(range, starts, stops) if r)
+
+
+def _range(value: Any) -> range | None:
+    if isinstance(value, dict) and "elem" in value:
+        value = value["elem"]["val"]
+    if isinstance(value, int):
+        return range(value, value + 1)
+    if isinstance(value, dict) and "range" in value and all(isinstance(v, int) for v in value["range"]):
+        return range(value["range"][0], value["range"][1] + 1)
+    return None
+
+
+def _map_keys(dnat: Expression, table: tuple[str, str], sets: Sets) -> tuple[range, ...] | None:
+    """The ports of ``dnat to tcp dport map {…}``; nothing when there is no such map."""
+    mapping = next((v["map"] for v in dnat.values() if isinstance(v, dict) and "map" in v), None)
+    if mapping is None:
+        return None
+    if _field(mapping["key"]) != "dport":
+        return _ALL_PORTS
+    pairs = _values(mapping["data"], table, sets)
+    return _ports([p[0] if isinstance(p, list) else p for p in pairs], negated=False)
+
+
+# A rule as text, the way nft writes it ------------------------------------------------------------------------------------------
+
+
+def _text(rule: Expression) -> str:
+    words = [_expression(e) for e in rule.get("expr", [])]
+    if rule.get("comment"):
+        words.append(f'comment "{rule["comment"]}"')
+    return " ".join(words)
+
+
+def _expression(expression: Expression) -> str:
+    kind, body = next(iter(expression.items()))
+    write: dict[str, Callable[[Any], str]] = {"match": _match, "dnat": _dnat, "redirect": _redirect, "xt": _xt, "jump": _jump}
+    if kind in write:
+        return write[kind](body)
+    return kind if body is None else f"{kind} {json.dumps(body)}"
+
+
+def _match(match: Expression) -> str:
+    left, right = match["left"], match["right"]
+    operator = "!= " if match["op"] == "!=" else ""
+    quoted = f'"{right}"' if _field(left) in ("iifname", "oifname") and isinstance(right, str) else _value(right)
+    return f"{_left(left)} {operator}{quoted}"
+
+
+def _left(left: Any) -> str:
+    kind, body = next(iter(left.items())) if isinstance(left, dict) and left else ("", left)
+    if kind == "payload" and "field" in body:
+        return f"{body['protocol']} {body['field']}"
+    if kind == "meta":
+        return str(body["key"])
+    if kind == "ct":
+        return f"ct {body['key']}"
+    if kind == "fib":
+        return f"fib {' . '.join(body['flags'])} {body['result']}"
+    return json.dumps(left)
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, list):
+        return ",".join(_value(v) for v in value)
+    if isinstance(value, dict) and "set" in value:
+        inner = value["set"]
+        return "{ " + ", ".join(_value(v) for v in (inner if isinstance(inner, list) else [inner])) + " }"
+    if isinstance(value, dict) and "range" in value:
+        return "-".join(_value(v) for v in value["range"])
+    return str(value) if isinstance(value, str | int) else json.dumps(value)
+
+
+def _dnat(body: Expression) -> str:
+    address = _value(body["addr"]) if "addr" in body else ""
+    return f"dnat to {address}:{_value(body['port'])}" if "port" in body else f"dnat to {address}"
+
+
+def _redirect(body: Expression | None) -> str:
+    return f"redirect to :{_value(body['port'])}" if body and "port" in body else "redirect"
+
+
+def _xt(body: Expression) -> str:
+    return f"xt {body.get('type', '')} {body.get('name', '')}"
+
+
+def _jump(body: Expression) -> str:
+    return f"jump {body['target']}"
