@@ -116,10 +116,11 @@ class Connection:
         """
         grant = self.grant()
         if force or not self._fresh(grant):
+            refused = self._handed or grant.access_token
             with self.store.lock(self._lock_s):
                 grant = self.grant()
                 # Another process may have renewed it while this one waited.
-                if not self._fresh(grant) or (force and grant.access_token == self._handed):
+                if not self._fresh(grant) or (force and grant.access_token == refused):
                     grant = self._refresh(grant)
         self._handed = grant.access_token
         return grant.access_token

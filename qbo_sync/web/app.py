@@ -1,0 +1,231 @@
+"""The web service of one site, behind its reverse proxy.
+
+Nothing here trusts the ``Host`` header or a forwarded one: every address that leaves this service is a setting or relative. The
+pages need no JavaScript.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import logging
+import secrets
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from urllib.parse import parse_qs
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from qbo_sync import __version__
+from qbo_sync.config import Settings
+from qbo_sync.errors import KitError, ReconnectNeeded, Unreachable
+from qbo_sync.intuit import (
+    CallbackRefused,
+    Connection,
+    ConsentDeclined,
+    GrantState,
+    Http,
+    WrongCompany,
+    authorize,
+)
+from qbo_sync.web.pages import Headers, Pages
+
+log = logging.getLogger("qbo_sync.web")
+
+BROWSER_COOKIE = "qbo_browser"
+_BROWSER_LIFE_S = 3600
+# A person is looking at the browser, and the proxy in front gives up after a minute.
+_PATIENCE_S = 10.0
+_FORM_BYTES = 4096
+_CONNECTED = (GrantState.connected, GrantState.expiring)
+
+
+class Site:
+    """The pages of one site."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.pages = Pages(settings)
+        self._secure = settings.web.public_url.startswith("https:")
+        # Lives as long as this process: after a restart a page has to be loaded again before its button works.
+        self._form_key = secrets.token_bytes(32)
+
+    @contextmanager
+    def connection(self) -> Iterator[Connection]:
+        """The site's connection, for one request."""
+        with closing(Connection(self.settings, http=Http(self.settings, patience_s=_PATIENCE_S))) as connection:
+            yield connection
+
+    def home(self, request: Request) -> Response:
+        """Whether the site is connected, to which company, and what to do next."""
+        with self.connection() as connection:
+            state = connection.state()
+            grant = connection.grant() if state in _CONNECTED else None
+        browser = self._browser(request)
+        page = self.pages.render("home", state=state, grant=grant, form_token=self._form_token(browser))
+        return self._keep(page, browser)
+
+    def connect(self, request: Request) -> Response:
+        """The *Connect to QuickBooks* button, while there is something to connect."""
+        with self.connection() as connection:
+            state = connection.state()
+        if state is GrantState.connected:
+            return RedirectResponse("/qbo/", 303)
+        return self.pages.render("connect", state=state)
+
+    def start(self, request: Request) -> Response:
+        """On to Intuit's consent page, with a state that only this browser can bring back."""
+        browser = self._browser(request)
+        with self.connection() as connection:
+            if connection.state() is GrantState.connected:
+                return RedirectResponse("/qbo/", 303)
+            address = connection.begin(browser)
+        return self._keep(RedirectResponse(address, 303), browser)
+
+    def callback(self, request: Request) -> Response:
+        """Where Intuit sends the browser back to."""
+        query = request.scope["query_string"].decode("latin-1")
+        with self.connection() as connection:
+            authorize(connection, query, browser=request.cookies.get(BROWSER_COOKIE, ""))
+        # A clean address: neither the history nor a reload holds the code.
+        return RedirectResponse("/qbo/", 303)
+
+    async def disconnect(self, request: Request) -> Response:
+        """Give the grant back to Intuit. Only by the button of a page that this browser was shown."""
+        form = await _form(request)
+        browser = request.cookies.get(BROWSER_COOKIE, "")
+        if not browser or not hmac.compare_digest(form.get("form_token", ""), self._form_token(browser)):
+            return self.pages.render(
+                "problem", 403, title="Please try once more", text="This page was open for too long.", next="Go back and reload."
+            )
+        await run_in_threadpool(self._revoke)
+        return RedirectResponse("/qbo/disconnected", 303)
+
+    def disconnected(self, request: Request) -> Response:
+        """Where people land after a disconnect, also when it was done inside QuickBooks. Changes nothing."""
+        with self.connection() as connection:
+            state = connection.state()
+        return self.pages.render("disconnected", connected=state in _CONNECTED)
+
+    def health(self, request: Request) -> Response:
+        """For the proxy and the monitoring: this process answers. Holds nothing secret."""
+        return JSONResponse({"status": "ok", "site": self.settings.site, "version": __version__})
+
+    def refused(self, request: Request, error: Exception) -> Response:
+        """An error as a page that a person can act on."""
+        status, title = _reading(error)
+        problem = error if isinstance(error, KitError) else KitError("This page does not exist or cannot be used this way.")
+        if isinstance(error, KitError):
+            log.warning("%s %s: %s", request.method, request.url.path, error.what)
+        text = problem.what[:1].upper() + problem.what[1:]
+        return self.pages.render("problem", status, title=title, text=f"{text.rstrip('.')}.", next=_next(problem))
+
+    def broken(self, request: Request, error: Exception) -> Response:
+        """A mistake of ours. What it was stands in the service's log only."""
+        return self.pages.render(
+            "problem",
+            500,
+            title="Something went wrong here",
+            text="The fault is in this program, not in anything you did.",
+            next="Try again in a few minutes. If it stays, tell whoever looks after this link.",
+        )
+
+    def _revoke(self) -> None:
+        with self.connection() as connection:
+            connection.revoke()
+
+    def _browser(self, request: Request) -> str:
+        known = request.cookies.get(BROWSER_COOKIE, "")
+        return known if len(known) == 43 else secrets.token_urlsafe(32)
+
+    def _keep(self, response: Response, browser: str) -> Response:
+        response.set_cookie(
+            BROWSER_COOKIE, browser, max_age=_BROWSER_LIFE_S, path="/qbo/", secure=self._secure, httponly=True, samesite="lax"
+        )
+        return response
+
+    def _form_token(self, browser: str) -> str:
+        return hmac.new(self._form_key, browser.encode("utf-8", "replace"), hashlib.sha256).hexdigest()
+
+
+async def _form(request: Request) -> dict[str, str]:
+    """A small urlencoded form; of names that come twice the first counts."""
+    body = b""
+    async for part in request.stream():
+        body += part
+        if len(body) > _FORM_BYTES:
+            raise HTTPException(413)
+    return {name: values[0] for name, values in parse_qs(body.decode("ascii", "replace"), max_num_fields=20).items()}
+
+
+def _reading(error: Exception) -> tuple[int, str]:
+    """Status and headline for an error."""
+    match error:
+        case ConsentDeclined():
+            return 200, "QuickBooks was not connected"
+        case CallbackRefused():
+            return 400, "Please start again"
+        case WrongCompany():
+            return 409, "That is another company"
+        case Unreachable():
+            return 503, "QuickBooks does not answer"
+        case ReconnectNeeded():
+            return 409, "Please connect again"
+        case KitError():
+            return 502, "QuickBooks could not be connected"
+        case HTTPException():
+            return error.status_code, "Nothing to see here"
+    return 500, "Something went wrong here"
+
+
+def _next(problem: KitError) -> str:
+    match problem:
+        case WrongCompany():
+            return "Connect again and choose the company this site has always used."
+        case Unreachable():
+            return "Nothing is lost. Try again in a few minutes."
+        case ConsentDeclined() | CallbackRefused() | ReconnectNeeded():
+            return (
+                "Start again from the Connect page. A QuickBooks administrator has to do it, in one browser, within ten minutes."
+            )
+    return "If this stays, tell whoever looks after this link."
+
+
+def create_app(settings: Settings) -> Starlette:
+    """The application. Opens nothing until the first request, so that it starts before the site is connected."""
+    site = Site(settings)
+    return Starlette(
+        routes=[
+            Route("/qbo/", site.home),
+            Route("/qbo/connect", site.connect),
+            Route("/qbo/connect/start", site.start, methods=["GET", "POST"]),
+            Route("/qbo/callback", site.callback),
+            Route("/qbo/disconnect", site.disconnect, methods=["POST"]),
+            Route("/qbo/disconnected", site.disconnected),
+            Route("/qbo/healthz", site.health),
+        ],
+        middleware=[Middleware(Headers)],
+        exception_handlers={KitError: site.refused, HTTPException: site.refused, Exception: site.broken},
+    )
+
+
+def serve(settings: Settings) -> None:
+    """Serve until told to stop. Addresses with codes in them are never logged; forwarded headers are never believed."""
+    uvicorn.run(
+        create_app(settings),
+        host=settings.web.host,
+        port=settings.web.port,
+        proxy_headers=False,
+        access_log=False,
+        server_header=False,
+        ws="none",
+        lifespan="off",
+        timeout_graceful_shutdown=10,
+    )
