@@ -14,6 +14,8 @@ USAGE = """usage: ./kit COMMAND [ARGUMENTS]
 
   demo [--keep]               take one company through the whole switch, on real parts
   test [PYTEST ARGUMENTS]     every test; says what ran and what was skipped, and why
+  lab up|down|status          the internet in a box: a router, an edge host, an outside world; needs root
+  lab shell HOST              a root shell on one of its hosts
   lint                        ansible-lint, ruff, mypy and the import contracts
 """
 
@@ -41,7 +43,14 @@ def lint(arguments: list[str]) -> int:
     return 1 if failed else 0
 
 
-COMMANDS: dict[str, Callable[[list[str]], int]] = {"test": test, "lint": lint}
+def lab(arguments: list[str]) -> int:
+    """The internet in a box."""
+    from lab.world import cli
+
+    return cli.main(arguments)
+
+
+COMMANDS: dict[str, Callable[[list[str]], int]] = {"test": test, "lint": lint, "lab": lab}
 
 
 def main(arguments: list[str]) -> int:

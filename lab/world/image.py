@@ -1,0 +1,115 @@
+"""What the machine needs to carry the lab, and the image from which the lab's hosts are made."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from pathlib import Path
+
+from lab.world.layout import CACHE, HOSTS
+from lab.world.system import cgroup_roots, run, spawn, succeeds, tail
+from qbo_sync.errors import KitError
+
+# Program -> Debian package: only what boots and wires the lab. Its daemons live in the image.
+MACHINE_PROGRAMS = {
+    "ip": "iproute2",
+    "mmdebstrap": "mmdebstrap",
+    "nft": "nftables",
+    "ssh": "openssh-client",
+    "systemd-nspawn": "systemd-container",
+}
+
+SUITE = "bookworm"
+
+# The first two lines are what any small Debian server has, python3-apt being what Ansible's apt module needs in check
+# mode; the third is what the lab's internet and the Miracle Service stand-in run. nginx is absent: the roles install it.
+IMAGE_PACKAGES = (
+    "ca-certificates curl dbus iproute2 nftables openssh-server openssl procps",
+    "python3 python3-apt python3-venv systemd systemd-sysv",
+    "bind9 bind9-dnsutils pebble postgresql",
+)
+
+# A daemon runs only where the lab starts it; apt's own timers would hold its lock just when a role needs it.
+SILENCED_UNITS = (
+    "named postgresql apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer fstrim.timer e2scrub_reap"
+)
+
+# Run by mmdebstrap when the packages are in; "$1" is the new root. Packages fetched by a host stay in the lab's cache.
+IMAGE_HOOKS = (
+    f'chroot "$1" systemctl --quiet disable {SILENCED_UNITS}',
+    'rm -f "$1"/etc/ssh/ssh_host_*',
+    'echo \'APT::Keep-Downloaded-Packages "true"; Binary::apt::APT::Keep-Downloaded-Packages "true";\' '
+    '>"$1/etc/apt/apt.conf.d/90qbo-kit"',
+)
+
+
+def available() -> str | None:
+    """Why this machine cannot carry the lab, in one line; ``None`` when it can."""
+    if os.geteuid() != 0:
+        return "the lab needs root"
+    missing = [name for name in MACHINE_PROGRAMS if shutil.which(name) is None]
+    if missing and shutil.which("apt-get") is None:
+        return f"the lab needs a Debian machine or these programs: {' '.join(missing)}"
+    if not succeeds("unshare", "--net", "--mount", "--pid", "--fork", "true"):
+        return "the lab needs network, mount and process namespaces, which this machine refuses"
+    if not any(os.access(root, os.W_OK) for root in cgroup_roots()):
+        return "the lab needs control groups that it may write"
+    if "overlay" not in Path("/proc/filesystems").read_text(encoding="ascii") and not succeeds("modprobe", "overlay"):
+        return "the lab needs overlayfs in the kernel"
+    return None
+
+
+def ensure_packages() -> None:
+    """Install what the machine lacks to boot and wire the lab; nothing that starts a daemon."""
+    missing = sorted({package for program, package in MACHINE_PROGRAMS.items() if shutil.which(program) is None})
+    if not missing:
+        return
+    print(f"lab: installing {' '.join(missing)}", flush=True)
+    quiet = ("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq")
+    run(*quiet, "update", timeout_s=300)
+    run(*quiet, "install", "--no-install-recommends", "--yes", *missing, timeout_s=600)
+
+
+def recipe() -> list[str]:
+    """The command that makes the image, without its target."""
+    packages = ",".join(" ".join(IMAGE_PACKAGES).split())
+    hooks = [f"--customize-hook={hook}" for hook in IMAGE_HOOKS]
+    return ["mmdebstrap", "--quiet", "--variant=minbase", "--skip=cleanup/apt/lists", f"--include={packages}", *hooks, SUITE]
+
+
+def path() -> Path:
+    """Where the image made by the present recipe is, or will be."""
+    return CACHE / f"image-{hashlib.sha256(repr(recipe()).encode()).hexdigest()[:12]}"
+
+
+def ensure() -> Path:
+    """Return the image, made now if it is not in the cache; a half-made one never carries the final name."""
+    image = path()
+    if image.is_dir():
+        return image
+    print("lab: building the hosts' image (once, about half a minute)", flush=True)
+    for old in CACHE.glob("image-*"):
+        shutil.rmtree(old)
+    new = image.with_name(f"{image.name}.new")
+    log = CACHE / "image.log"
+    CACHE.mkdir(parents=True, exist_ok=True)
+    log.unlink(missing_ok=True)
+    if spawn("image", *recipe(), str(new), log=log).wait() != 0:
+        raise KitError("lab: the hosts' image could not be built", seen=tail(log), next="check that apt works on this machine")
+    new.rename(image)
+    return image
+
+
+def owner(image: Path, user: str) -> tuple[int, int]:
+    """User and group id of a system user of the image."""
+    for line in (image / "etc/passwd").read_text(encoding="utf-8").splitlines():
+        fields = line.split(":")
+        if fields[0] == user:
+            return int(fields[2]), int(fields[3])
+    raise KitError(f"lab: the image has no user {user}", next=f"remove {image} and run ./kit lab up again")
+
+
+def forget_hosts() -> None:
+    """Remove the throw-away layers of all hosts."""
+    shutil.rmtree(HOSTS, ignore_errors=True)

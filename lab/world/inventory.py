@@ -1,0 +1,135 @@
+"""Tells Ansible about the lab: the inventory and the site's variables, written as for any real site."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lab.world import keys
+from lab.world.layout import (
+    ACME_ROOT_FILE,
+    CA_FILE,
+    CALLBACK,
+    EDGE_LAN,
+    EDGE_MANAGEMENT,
+    FQDN,
+    INTERNET_MANAGEMENT,
+    LAB_ZONE,
+    MIRACLE_LAN,
+    ROUTER_MANAGEMENT,
+    ROUTER_WAN,
+    RUN,
+    ZONE,
+)
+
+HEAD = "# Written by ./kit lab up, removed by ./kit lab down.\n"
+DATABASE_URL = f"postgresql+psycopg://qbo_sync@{MIRACLE_LAN}/miracle"
+
+
+def files(checkout: Path) -> tuple[Path, Path]:
+    """The inventory and the variables of the lab's site in a checkout; both are ignored by git."""
+    folder = checkout / "inventory"
+    return folder / "lab.yml", folder / "group_vars" / "site_lab" / "main.yml"
+
+
+def write(checkout: Path) -> None:
+    """Write both files."""
+    for path, content in zip(files(checkout), (hosts(), variables(checkout)), strict=True):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(HEAD + yaml.safe_dump(content, sort_keys=False, width=160), encoding="utf-8")
+
+
+def remove(checkout: Path) -> None:
+    """Remove both files, and their folder when nothing else is in it."""
+    for path in files(checkout):
+        path.unlink(missing_ok=True)
+    folder = files(checkout)[1].parent
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
+
+
+def hosts() -> dict[str, Any]:
+    """Who is there and how Ansible reaches them."""
+    addresses = {"lab": EDGE_MANAGEMENT, "lab-router": ROUTER_MANAGEMENT, "lab-observer": INTERNET_MANAGEMENT}
+    everyone: dict[str, Any] = {name: {"ansible_host": address} for name, address in addresses.items()}
+    return {
+        "all": {
+            "children": {
+                "edge_hosts": {"hosts": {"lab": None}},
+                "routers": {"hosts": {"lab-router": None}},
+                "observers": {"hosts": {"lab-observer": None}},
+                "site_lab": {"hosts": everyone},
+            }
+        }
+    }
+
+
+def variables(checkout: Path) -> dict[str, Any]:
+    """The site's variables. What the control node itself talks to has its management address, everything else its own name."""
+    return {
+        "ansible_user": "root",
+        "ansible_ssh_private_key_file": str(keys.SSH_KEY),
+        "ansible_ssh_common_args": " ".join(keys.ssh_arguments()),
+        "ansible_python_interpreter": "/usr/bin/python3",
+        "site_name": "lab",
+        "site_fqdn": FQDN,
+        "site_zone": ZONE,
+        "site_address": ROUTER_WAN,
+        "site_lan_address": EDGE_LAN,
+        "site_router": "lab-router",
+        "site_observer": "lab-observer",
+        "site_upstream": f"http://{MIRACLE_LAN}:8080",
+        **_prerequisites(checkout),
+        **_connection(checkout),
+    }
+
+
+def _prerequisites(checkout: Path) -> dict[str, Any]:
+    return {
+        "preflight_resolver": INTERNET_MANAGEMENT,
+        "preflight_nameservers": [INTERNET_MANAGEMENT],
+        "preflight_acme_directory": f"https://{INTERNET_MANAGEMENT}:14000/dir",
+        "preflight_acme_ca_file": str(CA_FILE),
+        "preflight_checklist": {"migrated_from_desktop": True, "vendor_contacted": True},
+        "dns_record_api_url": f"https://{INTERNET_MANAGEMENT}:8443/client/v4",
+        "dns_record_api_ca_file": str(CA_FILE),
+        "dns_record_token_file": str(keys.CLOUDFLARE_TOKEN),
+        "dns_record_nameservers": [INTERNET_MANAGEMENT],
+        "dns_record_resolver": INTERNET_MANAGEMENT,
+        "port_forward_wan_interface": "wan",
+        "certificate_email": f"it@{ZONE}",
+        "certificate_acme_directory": f"https://acme.{LAB_ZONE}:14000/dir",
+        "certificate_acme_ca_file": str(CA_FILE),
+        "certificate_wheel_directory": str(_wheels(checkout)),
+        "verify_ca_file": str(ACME_ROOT_FILE),
+        "handoff_method": "smtp",
+        "handoff_smtp_host": INTERNET_MANAGEMENT,
+        "handoff_smtp_port": 25,
+        "handoff_sender": f"it@{ZONE}",
+        "handoff_recipient": f"support@miracle.{LAB_ZONE}",
+    }
+
+
+def _connection(checkout: Path) -> dict[str, Any]:
+    return {
+        "qbo_sync_environment": "custom",
+        "qbo_sync_discovery_url": f"https://intuit.{LAB_ZONE}/.well-known/openid_configuration",
+        "qbo_sync_api_url": f"https://intuit.{LAB_ZONE}",
+        "qbo_sync_ca_file": str(CA_FILE),
+        "qbo_sync_client_id": keys.CLIENT_ID,
+        "qbo_sync_client_secret_file": str(keys.CLIENT_SECRET),
+        "qbo_sync_redirect_uri": CALLBACK,
+        "qbo_sync_public_url": f"https://{FQDN}",
+        "qbo_sync_database_url": DATABASE_URL,
+        "qbo_sync_database_password_file": str(keys.DATABASE_PASSWORD),
+        "qbo_sync_profile": "reference",
+        "qbo_sync_wheel_directory": str(_wheels(checkout)),
+    }
+
+
+def _wheels(checkout: Path) -> Path:
+    """Wheels made from this checkout, kept for this run of the lab only: the next may be of other sources."""
+    return RUN / "wheels" / f"python{sys.version_info.major}"

@@ -1,0 +1,175 @@
+"""Brings the lab up and takes it down again, leaving nothing."""
+
+from __future__ import annotations
+
+import fcntl
+import importlib
+import importlib.util
+import json
+import shutil
+import ssl
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from lab.world import hosts, image, inventory, keys, network, services
+from lab.world.authority import Authority, Issued
+from lab.world.layout import (
+    ACME_ROOT_FILE,
+    ACME_WAN,
+    CA_FILE,
+    CACHE,
+    CLOUDFLARE_WAN,
+    INTERNET_MANAGEMENT,
+    INTUIT_WAN,
+    LAB_ZONE,
+    MIRACLE_MANAGEMENT,
+    RUN,
+    TOP,
+)
+from lab.world.system import kill_all, processes
+from qbo_sync.errors import Blocked, UsageError
+
+STATE = RUN / "lab.json"
+TLS = RUN / "tls"
+
+
+@dataclass
+class State:
+    """What must be known to take the lab down, and whether it came up completely.
+
+    ``forwarding`` is the value of the machine's ``ip_forward`` before the lab.
+    """
+
+    checkout: str
+    forwarding: str
+    complete: bool = False
+
+    def save(self) -> None:
+        """Keep it where a later command finds it, even after this one was killed."""
+        part = STATE.with_suffix(".part")
+        part.write_text(json.dumps(asdict(self)), encoding="utf-8")
+        part.rename(STATE)
+
+
+def load_state() -> State | None:
+    """What the last start of the lab recorded; ``None`` when there is no lab."""
+    if not STATE.exists():
+        return None
+    return State(**json.loads(STATE.read_text(encoding="utf-8")))
+
+
+def is_up() -> bool:
+    """Whether a complete lab runs, every part of it."""
+    state = load_state()
+    return state is not None and state.complete and all(service.running() for service in services.everything())
+
+
+def up() -> None:
+    """Bring the lab up; harmless when it is up already.
+
+    A lab of which a part has died, or that was killed half way, is taken down first and made anew.
+    """
+    if reason := image.available():
+        raise UsageError(reason, next="use a Debian 12 machine where you are root")
+    with _alone():
+        if is_up():
+            _refuse_another_checkout()
+            inventory.write(TOP)
+            print("lab: already up", flush=True)
+            return
+        if load_state() or processes() or network.named():
+            print("lab: cleaning up after an earlier lab", flush=True)
+            sweep()
+        image.ensure_packages()
+        _start(image.ensure())
+    print("lab: up", flush=True)
+
+
+def down() -> None:
+    """Take the lab down and leave nothing outside its cache; harmless when there is none."""
+    if reason := image.available():
+        raise UsageError(reason)
+    with _alone():
+        sweep()
+    print("lab: down", flush=True)
+
+
+def sweep() -> None:
+    """Remove every trace of the lab, whatever state it is in."""
+    state = load_state()
+    kill_all()
+    hosts.unmount_all()
+    network.remove(state.forwarding if state else None)
+    image.forget_hosts()
+    if state:
+        inventory.remove(Path(state.checkout))
+    shutil.rmtree(RUN, ignore_errors=True)
+
+
+def _start(base: Path) -> None:
+    RUN.mkdir(mode=0o700)
+    state = State(checkout=str(TOP), forwarding=network.FORWARDING.read_text(encoding="ascii").strip())
+    state.save()
+    print("lab: wiring the networks", flush=True)
+    keys.make()
+    materials = services.Materials(base, _certify())
+    network.build()
+    print("lab: starting the hosts and the services of the lab's internet", flush=True)
+    for service in (*services.HOSTS, *services.DAEMONS):
+        service.start(materials)
+    for service in (*services.DAEMONS, *services.HOSTS):
+        service.wait()
+    for service in services.LOOK_ALIKES:
+        service.start(materials)
+    for service in services.LOOK_ALIKES:
+        service.wait()
+    _fetch_acme_root()
+    _fill_miracle()
+    inventory.write(TOP)
+    state.complete = True
+    state.save()
+
+
+def _certify() -> dict[str, Issued]:
+    authority = Authority()
+    authority.write(CA_FILE)
+    TLS.mkdir(mode=0o700)
+    addresses = {"acme": ACME_WAN, "cloudflare": CLOUDFLARE_WAN, "intuit": INTUIT_WAN}
+    return {name: authority.issue(TLS, f"{name}.{LAB_ZONE}", address, INTERNET_MANAGEMENT) for name, address in addresses.items()}
+
+
+def _fetch_acme_root() -> None:
+    """Pebble makes a new root at each start; who shall trust the site's certificate needs it."""
+    trust = ssl.create_default_context(cafile=str(CA_FILE))
+    with urllib.request.urlopen(f"https://{INTERNET_MANAGEMENT}:15000/roots/0", timeout=10, context=trust) as answer:
+        ACME_ROOT_FILE.write_bytes(answer.read())
+
+
+def _fill_miracle() -> None:
+    """Load the reference schema and the company that already holds part of the data."""
+    if importlib.util.find_spec("lab.seed") is None:
+        return
+    url = f"postgresql+psycopg://qbo_sync@{MIRACLE_MANAGEMENT}/miracle"
+    importlib.import_module("lab.seed").fill(url, keys.DATABASE_PASSWORD.read_text(encoding="ascii").strip())
+
+
+def _refuse_another_checkout() -> None:
+    state = load_state()
+    if state and state.checkout != str(TOP):
+        raise Blocked(
+            "lab: another checkout's lab is running on this machine",
+            seen=state.checkout,
+            next="take it down first: ./kit lab down",
+        )
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """One command at a time changes the lab; a second one waits for it."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
