@@ -78,7 +78,8 @@ def _lab(arguments: argparse.Namespace) -> Lab:
 
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family)
+    # asyncio turns off Nagle's algorithm (40 ms per answer) only for sockets whose protocol is given.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind((host, port))
     # Connections made from now on wait until the server accepts them, so whoever reads the line below may call at once.

@@ -153,10 +153,10 @@ class Grants:
             "refresh_token": grant.refresh_value,
             "token_type": "bearer",
             "expires_in": ACCESS_LIFE_S,
-            "x_refresh_token_expires_in": int(grant.expires - now),
+            "x_refresh_token_expires_in": round(grant.expires - now),
         }
         if hard_expiry:
-            answer["x_refresh_token_hard_expires_in"] = int(grant.hard_expires - now)
+            answer["x_refresh_token_hard_expires_in"] = round(grant.hard_expires - now)
         return answer
 
     def _extend(self, grant: Grant) -> None:

@@ -85,11 +85,6 @@ class _Token:
     column: int
 
 
-def quote(value: str) -> str:
-    """A value as a literal of the language: backslash and apostrophe escaped with a backslash (recorded)."""
-    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
-
-
 class _Words:
     """The words of one statement, read when asked for, with one word of look-ahead."""
 

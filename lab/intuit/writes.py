@@ -28,15 +28,16 @@ KNOWN: dict[str, frozenset[str]] = {
     for name, properties in {
         "Customer": f"{PERSON} FullyQualifiedName ShipAddr Job ParentRef Level BillWithParent IsProject BalanceWithJobs"
         " OpenBalanceDate Taxable TaxExemptionReasonId DefaultTaxCodeRef SalesTermRef PaymentMethodRef PreferredDeliveryMethod"
-        " ResaleNum CustomerTypeRef ARAccountRef PrimaryTaxIdentifier SecondaryTaxIdentifier GSTIN GSTRegistrationType ClientEntityId",
+        " ResaleNum CustomerTypeRef ARAccountRef PrimaryTaxIdentifier SecondaryTaxIdentifier GSTIN"
+        " GSTRegistrationType ClientEntityId",
         "Vendor": f"{PERSON} TermRef AcctNum Vendor1099 TaxIdentifier BillRate CostRate APAccountRef T4AEligible T5018Eligible"
         " TaxReportingBasis GSTIN VendorPaymentBankDetail ClientEntityId",
         "Employee": f"{PERSON} SSN PrimaryAddr BillableTime BillRate BirthDate Gender HiredDate ReleasedDate"
         " EmployeeNumber CostRate",
         "Item": f"{NESTED} Sku Description SubItem Level Taxable SalesTaxIncluded UnitPrice Type ItemCategoryType"
-        " IncomeAccountRef PurchaseDesc PurchaseTaxIncluded PurchaseCost ExpenseAccountRef AssetAccountRef PrefVendorRef TrackQtyOnHand"
-        " QtyOnHand ReorderPoint InvStartDate SalesTaxCodeRef PurchaseTaxCodeRef ClassRef TaxClassificationRef ItemGroupDetail"
-        " PrintGroupedItems AbatementRate ReverseChargeRate ServiceType Source",
+        " IncomeAccountRef PurchaseDesc PurchaseTaxIncluded PurchaseCost ExpenseAccountRef AssetAccountRef PrefVendorRef"
+        " TrackQtyOnHand QtyOnHand ReorderPoint InvStartDate SalesTaxCodeRef PurchaseTaxCodeRef ClassRef TaxClassificationRef"
+        " ItemGroupDetail PrintGroupedItems AbatementRate ReverseChargeRate ServiceType Source",
         "Class": f"{NESTED} SubClass",
         "Department": f"{NESTED} SubDepartment Address",
         "Term": "Name Type DueDays DiscountDays DiscountPercent DayOfMonthDue DueNextMonthDays DiscountDayOfMonth",
@@ -72,6 +73,8 @@ def write(company: Company, entity: Entity, operation: str, sent: Row, clock: Cl
     """Carry out one write and return the encoded object. Raises :class:`~lab.intuit.faults.ServiceFault`."""
     if operation == "delete":
         return _delete(company, entity, sent, clock)
+    if operation == "void":
+        return _void(company, entity, sent, clock)
     if entity.name not in KNOWN:
         held = _held(company, entity, sent) if "Id" in sent else None
         raise faults.unsupported(f"{'Update' if held else 'Create'} of {entity.name}")
@@ -103,6 +106,23 @@ def _delete(company: Company, entity: Entity, sent: Row, clock: Clock) -> bytes:
     return msgspec.json.encode(stub)
 
 
+def _void(company: Company, entity: Entity, sent: Row, clock: Clock) -> bytes:
+    """A voided transaction stays, with amounts of zero (recorded)."""
+    if entity.has_active or entity.name == "Attachable":
+        raise faults.unsupported(f"Void of {entity.name}")
+    held = _held(company, entity, sent)
+    row = {**held, "PrivateNote": "Voided", "TotalAmt": 0, "Balance": 0}
+    row["Line"] = [{**line, "Amount": 0} for line in held.get("Line", [])]
+    return _put_next(company, entity, row, clock)
+
+
+def _put_next(company: Company, entity: Entity, row: Row, clock: Clock) -> bytes:
+    row["SyncToken"] = str(int(row["SyncToken"]) + 1)
+    row["MetaData"] = {**row["MetaData"], "LastUpdatedTime": row_time(clock.now())}
+    company[entity.name].put(row)
+    return company[entity.name].rows[row["Id"]]
+
+
 def _create(company: Company, entity: Entity, sent: Row, clock: Clock) -> bytes:
     row = {**DEFAULTS[entity.name](), **{name: value for name, value in sent.items() if name not in SERVER_GIVEN}}
     now = row_time(clock.now())
@@ -130,10 +150,7 @@ def _update(company: Company, entity: Entity, sent: Row, clock: Clock) -> bytes:
         return company[entity.name].rows[held["Id"]]
     if row[entity.label] != held[entity.label] or row.get("ParentRef") != held.get("ParentRef"):
         _check_name(company, entity, row)
-    row["SyncToken"] = str(int(held["SyncToken"]) + 1)
-    row["MetaData"] = {**held["MetaData"], "LastUpdatedTime": row_time(clock.now())}
-    company[entity.name].put(row)
-    return company[entity.name].rows[row["Id"]]
+    return _put_next(company, entity, row, clock)
 
 
 def _kept_by_full_update(entity: Entity, held: Row) -> Row:
