@@ -1,0 +1,121 @@
+"""A virtual environment on the host, made from wheels that this control node has collected.
+
+::
+
+    - name: Install certbot from the wheels this machine collected
+      kit_wheels:
+        name: certbot                       # becomes /opt/qbo-kit/certbot
+        requirements: ["certbot==5.8.0"]
+        cache: ~/.cache/qbo-kit/wheels      # on the control node
+        project: false                      # true: this checkout's own wheel and its dependencies as well
+        state: present                      # absent removes every version
+
+Each version has a folder of its own (``/opt/qbo-kit/versions/<name>-<fingerprint>``); the stable path is a link, switched when
+the new version is complete. The version before it stays, so that switching back is one link. An unchanged host costs one command.
+In check mode nothing is collected, copied or made.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+from typing import Any, ClassVar
+
+from qbo_sync.edge import wheels
+from qbo_sync.edge.action import KitAction
+from qbo_sync.errors import KitError
+
+ROOT = "/opt/qbo-kit"
+
+PROBE = """\
+import json, os, platform, sys
+try:
+    link = os.readlink(sys.argv[1])
+except OSError:
+    link = ""
+print(json.dumps({
+    "python": "%d.%d" % sys.version_info[:2], "machine": platform.machine(), "glibc": platform.libc_ver()[1], "link": link,
+}))
+"""
+
+INSTALL = """\
+set -eu
+umask 022
+new={root}/versions/{name}-{fingerprint}
+mkdir -p {root}/versions {tmp}/wheels
+for archive in {tmp}/*.tar; do tar -xf "$archive" -C {tmp}/wheels; done
+python3 -m venv --clear "$new"
+"$new/bin/python" -m pip install --quiet --no-index --no-deps --disable-pip-version-check {tmp}/wheels/*.whl
+old=$(readlink {root}/{name} || true)
+ln -s "$new" {root}/{name}.new
+mv -T {root}/{name}.new {root}/{name}
+for version in {root}/versions/{name}-*; do
+    case $version in "$new" | "$old") ;; *) rm -rf "$version" ;; esac
+done
+"""
+
+REMOVE = "rm -rf {root}/{name} {root}/versions/{name}-* && rmdir --ignore-fail-on-non-empty {root}/versions {root}"
+
+
+class ActionModule(KitAction):
+    """See the module's docstring."""
+
+    _requires_connection = True
+    arguments: ClassVar[dict[str, Any]] = {
+        "name": {"type": "str", "required": True},
+        "requirements": {"type": "list", "elements": "str", "default": []},
+        "cache": {"type": "path", "required": True},
+        "project": {"type": "bool", "default": False},
+        "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    }
+
+    def work(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Compare the version that is there with the one wanted, and make it so."""
+        name = arguments["name"]
+        seen = json.loads(self._remote(f"python3 -c {shlex.quote(PROBE)} {ROOT}/{name}", "look at the host's Python"))
+        link = seen.pop("link")
+        if arguments["state"] == "absent":
+            if link and not self.check_mode:
+                self._remote(REMOVE.format(root=ROOT, name=name), f"remove {name}")
+            return {"changed": bool(link)}
+        software = self._software(arguments)
+        cache = Path(arguments["cache"]).expanduser()
+        target = wheels.Target(**seen)
+        bundle = wheels.planned(software, target, cache) if self.check_mode else wheels.collect(software, target, cache)
+        wanted = f"{ROOT}/versions/{name}-{bundle.fingerprint}" if wheels.is_collected(bundle) else "a version not collected yet"
+        if link != wanted and not self.check_mode:
+            self._install(name, bundle)
+        return {"changed": link != wanted, "version": wanted, "diff": {"before": f"{link}\n", "after": f"{wanted}\n"}}
+
+    def _software(self, arguments: dict[str, Any]) -> wheels.Software:
+        """What the arguments ask for; the pins are this checkout's."""
+        checkout = Path(__file__).resolve().parents[2]
+        requirements = tuple(arguments["requirements"])
+        if arguments["project"]:
+            requirements += wheels.project_requirements(checkout)
+        return wheels.Software(
+            arguments["name"], requirements, checkout / "constraints.txt", checkout if arguments["project"] else None
+        )
+
+    def _install(self, name: str, bundle: wheels.Bundle) -> None:
+        tmp = self._make_tmp_path()
+        try:
+            for path in bundle.files:
+                self._transfer_file(str(path), self._connection._shell.join_path(tmp, path.name))
+            script = INSTALL.format(root=ROOT, name=name, fingerprint=bundle.fingerprint, tmp=tmp.rstrip("/"))
+            self._remote(script, f"install {name} into {ROOT}/{name}")
+        finally:
+            self._remove_tmp_path(tmp, force=True)
+
+    def _remote(self, command: str, purpose: str) -> str:
+        """Run a command on the host and return its standard output."""
+        done = self._low_level_execute_command(command, executable="/bin/sh")
+        if done["rc"] != 0:
+            raise KitError(
+                f"could not {purpose}",
+                seen=(done["stderr"] or done["stdout"]).strip()[-600:],
+                next="the host must be Debian with python3 and python3-venv and room under /opt; mend that and run this again",
+                site=self.site,
+            )
+        return str(done["stdout"])
