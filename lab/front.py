@@ -50,7 +50,14 @@ def lab(arguments: list[str]) -> int:
     return cli.main(arguments)
 
 
-COMMANDS: dict[str, Callable[[list[str]], int]] = {"test": test, "lint": lint, "lab": lab}
+def demo(arguments: list[str]) -> int:
+    """The main job."""
+    from lab import demo as story
+
+    return story.main(arguments)
+
+
+COMMANDS: dict[str, Callable[[list[str]], int]] = {"demo": demo, "test": test, "lint": lint, "lab": lab}
 
 
 def main(arguments: list[str]) -> int:

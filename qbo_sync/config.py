@@ -217,6 +217,13 @@ def _anchor_paths(values: dict[str, Any], base: Path) -> None:
             for name in names:
                 if isinstance(table.get(name), str):
                     table[name] = str(base / table[name])
+    miracle = values.get("miracle")
+    if isinstance(miracle, dict):
+        url, profile = miracle.get("database_url"), miracle.get("profile")
+        if isinstance(url, str) and url.startswith("sqlite:///"):
+            miracle["database_url"] = f"sqlite:///{base / url.removeprefix('sqlite:///')}"
+        if isinstance(profile, str) and profile.endswith((".yml", ".yaml")):
+            miracle["profile"] = str(base / profile)
 
 
 def read_secret(path: Path, what: str) -> str:

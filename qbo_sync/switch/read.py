@@ -52,6 +52,7 @@ class Books:
     links: Mapping[tuple[str, str], tuple[str, str]]
     lengths: Mapping[Kind, Mapping[str, int]]
     tax_method: str | None
+    tax_by_line_item: bool
     currency: str | None
     export_enabled: bool | None
     other_realms: list[str]
@@ -90,9 +91,7 @@ def company(intuit: Reader, item_types: tuple[str, ...]) -> Company:
         inactive=inactive,
         raw_terms=raw_terms,
         other_items=other_items,
-        taxes=translate.tax_codes(
-            intuit.query("TaxCode", active="all"), intuit.query("TaxRate", active="all"), intuit.query("TaxAgency", active="all")
-        ),
+        taxes=translate.tax_codes(intuit.query("TaxCode"), intuit.query("TaxRate", active="all"), intuit.query("TaxAgency")),
         info=info,
         preferences=intuit.preferences(),
     )
@@ -101,12 +100,14 @@ def company(intuit: Reader, item_types: tuple[str, ...]) -> Company:
 def books(miracle: Miracle) -> Books:
     """Read what Miracle Service holds. Writes nothing."""
     profile = miracle.profile
+    method = miracle.setting(profile.tax_method.setting) if profile.tax_method else None
     return Books(
         rows={kind: rows_of(miracle, kind) for kind in Kind},
         taxes=[_tax_code(code, components) for code, components in miracle.taxes()],
         links=miracle.links(),
         lengths={kind: miracle.lengths(kind) for kind in Kind},
-        tax_method=miracle.setting(profile.tax_method.setting) if profile.tax_method else None,
+        tax_method=method,
+        tax_by_line_item=profile.tax_method is None or method == profile.tax_method.line_item,
         currency=miracle.setting(profile.currency.setting) if profile.currency else None,
         export_enabled=miracle.export_enabled(),
         other_realms=miracle.other_realms(),

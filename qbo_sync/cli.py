@@ -1,0 +1,326 @@
+"""The command line: parses, calls a step, prints and keeps its report."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from secrets import token_urlsafe
+from typing import Annotated, Literal
+
+import typer
+from rich.console import Console
+
+from qbo_sync import __version__, config, report
+from qbo_sync.errors import KitError, UsageError, Waiting
+from qbo_sync.intuit import Connection, GrantState, authorize
+from qbo_sync.switch import steps
+from qbo_sync.switch.model import Answer, Kind
+from qbo_sync.switch.steps import Outcome, Site
+from qbo_sync.web import serve as serve_pages
+
+EXIT_CODES = {"ok": 0, "failed": 1, "usage": 2, "attention": 3, "blocked": 4, "waiting": 5, "reconnect": 6, "unreachable": 7}
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+audit_app = typer.Typer(invoke_without_command=True, help="Compare both sides and report what does not match.")
+export_app = typer.Typer(no_args_is_help=True, help="Miracle Service's accounting export.")
+profile_app = typer.Typer(no_args_is_help=True, help="The profile of the site's database.")
+app.add_typer(audit_app, name="audit")
+app.add_typer(export_app, name="export")
+app.add_typer(profile_app, name="profile")
+
+
+@dataclasses.dataclass
+class Call:
+    """What every command is called with."""
+
+    config_file: Path
+    json: bool
+
+    def site(self) -> Site:
+        """The site, its settings checked."""
+        return Site(config.load(self.config_file))
+
+
+errors = Console(stderr=True, soft_wrap=True)
+
+
+@app.callback()
+def common(
+    context: typer.Context,
+    config_file: Annotated[Path, typer.Option("--config", help="The site's settings (TOML).", show_default=False)],
+    output: Annotated[Literal["text", "json"], typer.Option("--format", help="How to answer.")] = "text",
+) -> None:
+    """Moves a Miracle Service site's accounting link to QuickBooks Online."""
+    context.obj = Call(config_file, output == "json")
+
+
+def run(context: typer.Context, command: str, step: Callable[[Site], Outcome]) -> None:
+    """Run one step, print its answer, keep its report, and end with the exit code of its outcome."""
+    call: Call = context.obj
+    began = time.monotonic()
+    site: Site | None = None
+    try:
+        site = call.site()
+        outcome = step(site)
+    except KitError as error:
+        error.site = error.site or (site.settings.site if site else call.config_file.stem)
+        outcome = Outcome(_from_error(command, error))
+        if not call.json:
+            errors.print(str(error), style="bold red" if error.exit_code in (1, 2) else "bold", markup=False, highlight=False)
+    except Exception as error:
+        outcome = Outcome(_unexpected(command, call, site, error))
+    answer = outcome.answer
+    answer.seconds = round(time.monotonic() - began, 3)
+    if site is not None:
+        counters = site.counters.as_dict()
+        answer.requests = {name: int(counters[name]) for name in ("made", "metered", "throttled", "retried")}
+        if outcome.has_report:
+            _keep(site, outcome)
+    _print(call, outcome)
+    raise typer.Exit(EXIT_CODES[answer.outcome])
+
+
+def _print(call: Call, outcome: Outcome) -> None:
+    if call.json:
+        sys.stdout.write(report.document(outcome.answer) + "\n")
+    elif outcome.answer.items or outcome.answer.lines or outcome.answer.summary:
+        report.show(outcome.answer, findings=outcome.findings, rows=outcome.rows, console=Console())
+
+
+def _keep(site: Site, outcome: Outcome) -> None:
+    answer = outcome.answer
+    now = datetime.now(UTC)
+    answer.report = report.write(
+        site.store.reports,
+        answer,
+        company=outcome.title or site.settings.site,
+        made_at=now,
+        findings=outcome.findings,
+        rows=() if answer.command == "audit" else outcome.rows,
+        tables=outcome.tables,
+    )
+    if answer.command == "plan":
+        path = site.store.reports / f"{Path(answer.report['html']).stem}-decisions.csv"
+        report.decisions_csv(path, outcome.rows)
+        answer.report["decisions"] = str(path)
+
+
+def _from_error(command: str, error: KitError) -> Answer:
+    answer = Answer(command, error.site, outcome=error.outcome, next=error.next)
+    answer.items = [{"id": type(error).__name__, "kind": "error", "result": error.what, "qbo": error.seen, "remedy": error.next}]
+    if isinstance(error, Waiting):
+        answer.summary = {"waiting_for": error.who}
+    return answer
+
+
+def _unexpected(command: str, call: Call, site: Site | None, error: Exception) -> Answer:
+    import traceback
+
+    name = site.settings.site if site else call.config_file.stem
+    frames = [f"{Path(f.filename).name}:{f.lineno} in {f.name}" for f in traceback.extract_tb(error.__traceback__)]
+    answer = Answer(command, name, outcome="failed", next="send the report file to whoever maintains this kit")
+    answer.items = [
+        {"id": type(error).__name__, "kind": "error", "result": "a fault of our own", "qbo": frames[-1] if frames else ""}
+    ]
+    if site is not None:
+        # Frames only: an exception's own text may hold a value that belongs to the site.
+        path = site.store.reports / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{command.replace(' ', '-')}-failure.txt"
+        path.touch(mode=0o600)
+        path.write_text("\n".join([f"qbo-sync {__version__} {command}", type(error).__name__, *frames, ""]), encoding="utf-8")
+        answer.report = {"text": str(path)}
+    if not call.json:
+        errors.print(f"{name}: {command} failed by a fault of our own ({type(error).__name__})", style="bold red", markup=False)
+        errors.print(f"  next: send {answer.report.get('text', 'this message')} to whoever maintains this kit", markup=False)
+    return answer
+
+
+# --- the commands, in the order of the guide -----------------------------------------------------------------------
+
+
+@app.command()
+def doctor(context: typer.Context) -> None:
+    """Check everything this machine can see; change nothing."""
+    run(context, "doctor", steps.doctor)
+
+
+@app.command()
+def connect(
+    context: typer.Context,
+    realm: Annotated[str, typer.Option(help="The QBO company's number, with --refresh-token-file.")] = "",
+    refresh_token_file: Annotated[Path | None, typer.Option(help="A file with a refresh token given elsewhere.")] = None,
+    listen: Annotated[bool, typer.Option("--listen", help="Serve the connect page until a company is connected.")] = False,
+    allow_other_company: Annotated[bool, typer.Option(help="Bind the site to another company than before.")] = False,
+) -> None:
+    """Authorise reading the QBO company. Nothing is compared or sent yet."""
+
+    def step(site: Site) -> Outcome:
+        connection = Connection(site.settings)
+        if refresh_token_file:
+            if not realm:
+                raise UsageError("a refresh token needs its company", next="add --realm with the company's number")
+            token = config.read_secret(refresh_token_file, "refresh token")
+            connection.adopt(realm, token, allow_other=allow_other_company)
+        elif connection.state() in (GrantState.disconnected, GrantState.reconnect_needed):
+            _ask_for_consent(site, connection, listen, allow_other_company)
+        grant = connection.grant()
+        answer = site.answer("connect", summary={"realm": grant.realm, "company": grant.company})
+        answer.lines = [f"connected to {grant.company or 'the company'} (realm {grant.realm})"]
+        answer.next = "run: qbo-sync audit"
+        return Outcome(answer)
+
+    run(context, "connect", step)
+
+
+def _ask_for_consent(site: Site, connection: Connection, listen: bool, allow_other: bool) -> None:
+    page = site.settings.intuit.redirect_uri.removesuffix("/callback") + "/connect"
+    if listen:
+        errors.print(f"open {page} in a browser and choose Connect", markup=False)
+        serve_pages(site.settings, until_connected=True)
+        return
+    if site.settings.web.public_url:
+        raise Waiting(
+            "no QuickBooks company is connected yet", who="a QuickBooks administrator", next=f"open {page} and choose Connect"
+        )
+    browser = token_urlsafe(16)
+    errors.print("open this address in a browser and give consent:", markup=False)
+    errors.print(connection.begin(browser), markup=False)
+    errors.print("then paste the address the browser ended at, and press Enter:", markup=False)
+    callback = sys.stdin.readline().strip()
+    if not callback:
+        raise Waiting("no address was pasted", who="a QuickBooks administrator", next="run qbo-sync connect again")
+    authorize(connection, callback, browser=browser, allow_other=allow_other)
+
+
+@app.command()
+def disconnect(context: typer.Context) -> None:
+    """Give the grant back to Intuit and forget it."""
+
+    def step(site: Site) -> Outcome:
+        Connection(site.settings).revoke()
+        return Outcome(site.answer("disconnect", lines=["disconnected; the grant was given back to Intuit"]))
+
+    run(context, "disconnect", step)
+
+
+@app.command()
+def status(context: typer.Context) -> None:
+    """Where the site stands, without asking Intuit."""
+    run(context, "status", steps.status)
+
+
+@profile_app.command("check")
+def profile_check(context: typer.Context) -> None:
+    """Compare the profile with the real tables."""
+    run(context, "profile check", steps.profile_check)
+
+
+@audit_app.callback()
+def audit(
+    context: typer.Context,
+    accept: Annotated[str, typer.Option(help="Accept the finding with this id.")] = "",
+    reason: Annotated[str, typer.Option(help="Why it is accepted.")] = "",
+) -> None:
+    """Compare both sides and report what does not match."""
+    if context.invoked_subcommand is None:
+        run(context, "audit", (lambda site: steps.accept(site, accept, reason)) if accept else steps.audit)
+
+
+@audit_app.command("fix")
+def audit_fix(
+    context: typer.Context, yes: Annotated[bool, typer.Option("--yes", help="Add them; without it they are only listed.")] = False
+) -> None:
+    """Add the taxes that Miracle Service lacks."""
+    run(context, "audit fix", lambda site: steps.fix(site, confirmed=yes))
+
+
+@app.command()
+def plan(
+    context: typer.Context,
+    decisions: Annotated[Path | None, typer.Option(help="The decisions file, filled in (CSV or XLSX).")] = None,
+) -> None:
+    """Say what an import would do; write to neither side."""
+    run(context, "plan", lambda site: steps.make_plan(site, report.read_decisions(decisions) if decisions else ()))
+
+
+@app.command("import")
+def import_(
+    context: typer.Context,
+    plan_id: Annotated[str, typer.Option("--plan", help="Apply this plan; the newest without it.")] = "",
+    replan: Annotated[bool, typer.Option("--replan", help="Make a new plan first and apply it at once.")] = False,
+) -> None:
+    """Apply the plan and nothing else."""
+    if plan_id and replan:
+        raise typer.BadParameter("--plan and --replan exclude each other")
+    run(context, "import", lambda site: steps.import_(site, plan_id, replan=replan, progress=_progress))
+
+
+def _progress(kind: Kind, rows: int) -> None:
+    errors.print(f"  {kind.value.replace('_', ' ')}: {rows} rows", markup=False, highlight=False)
+
+
+@app.command()
+def review(context: typer.Context) -> None:
+    """List what came in, with a column to tick what should go again."""
+    run(context, "review", steps.review)
+
+
+@app.command()
+def discard(context: typer.Context, file: Annotated[Path, typer.Argument(help="The review list with 'discard' ticks.")]) -> None:
+    """Remove ticked rows that we made and nobody touched or uses."""
+    run(context, "discard", lambda site: steps.discard(site, report.read_decisions(file, ("discard",))))
+
+
+@app.command()
+def undo(
+    context: typer.Context, run_id: Annotated[str, typer.Argument(metavar="RUN", help="The run, as review lists it.")]
+) -> None:
+    """Take back what one import made."""
+    run(context, "undo", lambda site: steps.undo(site, run_id))
+
+
+@app.command()
+def reconcile(context: typer.Context) -> None:
+    """Compare both sides record by record after the import."""
+    run(context, "reconcile", steps.reconcile)
+
+
+@export_app.command("enable")
+def export_enable(context: typer.Context) -> None:
+    """Switch the accounting export on, once everything is clean."""
+    run(context, "export enable", lambda site: steps.set_export(site, enabled=True))
+
+
+@export_app.command("disable")
+def export_disable(context: typer.Context) -> None:
+    """Switch the accounting export off."""
+    run(context, "export disable", lambda site: steps.set_export(site, enabled=False))
+
+
+@export_app.command("status")
+def export_state(context: typer.Context) -> None:
+    """Whether the accounting export is on."""
+    run(context, "export status", steps.export_status)
+
+
+@app.command()
+def serve(context: typer.Context) -> None:
+    """Serve the site's pages behind the reverse proxy."""
+    call: Call = context.obj
+    try:
+        serve_pages(config.load(call.config_file))
+    except KitError as error:
+        errors.print(str(error), style="bold red", markup=False)
+        raise typer.Exit(error.exit_code) from error
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

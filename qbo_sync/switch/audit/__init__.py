@@ -1,0 +1,55 @@
+"""The audit: what does not match between QuickBooks Online and Miracle Service, found before anything is written.
+
+A rule is a small pure function over both readings. Its id never changes its meaning; findings are named by rule and subject
+(``TAX-001/California``), so a person can accept one by name and the next audit still knows it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from qbo_sync.switch.audit import lists, names, settings, taxes
+from qbo_sync.switch.audit.rule import Rule, Sides
+from qbo_sync.switch.model import Finding, Severity
+
+RULES: tuple[Rule, ...] = (*settings.RULES, *taxes.RULES, *lists.RULES, *names.RULES)
+
+_ORDER = {severity: position for position, severity in enumerate(Severity)}
+
+
+def audit(sides: Sides, accepted: Mapping[str, str]) -> list[Finding]:
+    """All findings, blockers first. ``accepted``: finding id → the reason a person gave for living with it."""
+    found = [
+        Finding(
+            id=f"{rule.id}/{hit.subject}",
+            rule=rule.id,
+            severity=rule.severity,
+            title=rule.title,
+            kind=hit.kind,
+            name=hit.name,
+            qbo=hit.qbo,
+            miracle=hit.miracle,
+            remedy=hit.remedy or rule.remedy,
+            where=rule.where,
+            accepted=accepted.get(f"{rule.id}/{hit.subject}", ""),
+        )
+        for rule in RULES
+        for hit in rule.check(sides)
+    ]
+    return sorted(found, key=lambda f: (_ORDER[f.severity], f.rule, f.id))
+
+
+def counts(findings: list[Finding]) -> dict[str, int]:
+    """How many findings stand by severity, and how many were accepted; an accepted one counts only as accepted."""
+    tally = {severity.value: 0 for severity in Severity} | {"accepted": 0}
+    for finding in findings:
+        tally["accepted" if finding.accepted else finding.severity.value] += 1
+    return tally
+
+
+def blockers(findings: list[Finding]) -> list[Finding]:
+    """The findings that stop the import and the export."""
+    return [f for f in findings if f.severity is Severity.BLOCKER and not f.accepted]
+
+
+__all__ = ["RULES", "Rule", "Sides", "audit", "blockers", "counts"]

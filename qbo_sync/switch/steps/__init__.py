@@ -1,0 +1,26 @@
+"""The steps of the guide as functions: each takes a site, does one command's work and gives back what to show."""
+
+from qbo_sync.switch.steps.auditing import accept, audit, fix
+from qbo_sync.switch.steps.finishing import discard, export_status, reconcile, review, set_export, undo
+from qbo_sync.switch.steps.importing import import_, make_plan
+from qbo_sync.switch.steps.looking import doctor, profile_check, status
+from qbo_sync.switch.steps.site import Outcome, Site
+
+__all__ = [
+    "Outcome",
+    "Site",
+    "accept",
+    "audit",
+    "discard",
+    "doctor",
+    "export_status",
+    "fix",
+    "import_",
+    "make_plan",
+    "profile_check",
+    "reconcile",
+    "review",
+    "set_export",
+    "status",
+    "undo",
+]

@@ -1,0 +1,100 @@
+"""Step 3, first half: the Audit Report, accepting a finding by name, and adding the missing taxes on request."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from decimal import Decimal
+
+from qbo_sync.errors import UsageError
+from qbo_sync.miracle import Miracle
+from qbo_sync.switch import audit as rules
+from qbo_sync.switch.audit.taxes import say
+from qbo_sync.switch.model import Answer, Finding, TaxCode
+from qbo_sync.switch.names import normal
+from qbo_sync.switch.steps.site import Outcome, Site, finding_items
+from qbo_sync.switch.store import new_id
+
+
+def audit(site: Site) -> Outcome:
+    """Compare both sides and report. Writes to neither."""
+    with site.intuit() as intuit, site.miracle() as miracle:
+        sides, findings = site.look(intuit, miracle)
+    site.store.save_reading("audit", sides.company.read_at, findings)
+    answer = site.answer("audit", summary=rules.counts(findings), items=finding_items(findings))
+    judge(answer, findings)
+    return Outcome(answer, findings=findings, rows=sides.rows, title=sides.company.name, has_report=True)
+
+
+def judge(answer: Answer, findings: Sequence[Finding]) -> None:
+    """Set the outcome and the next step from what stands."""
+    standing = rules.counts(list(findings))
+    if standing["blocker"]:
+        answer.outcome = "blocked"
+        answer.next = "correct what is listed under blockers, then run: qbo-sync audit"
+    elif standing["warning"]:
+        answer.outcome = "attention"
+        answer.next = "read the warnings, then run: qbo-sync plan"
+    else:
+        answer.next = "run: qbo-sync plan"
+
+
+def accept(site: Site, finding_id: str, reason: str) -> Outcome:
+    """Live with a finding of the last audit, by name and with a reason, which every later report shows."""
+    reading = site.store.newest_reading()
+    known = {f.id: f for f in reading.findings} if reading else {}
+    if finding_id not in known:
+        raise UsageError(
+            f"the last audit has no finding '{finding_id}'",
+            seen=f"it has {len(known)} findings" if known else "there was no audit yet",
+            next="run qbo-sync audit and copy the id from its report",
+        )
+    if not reason.strip():
+        raise UsageError("a finding is accepted with a reason", next="add --reason 'why this is all right'")
+    site.store.accept(finding_id, reason.strip())
+    assert reading is not None  # noqa: S101 - known is empty without it
+    accepted = site.store.accepted()
+    findings = [replace(f, accepted=accepted.get(f.id, "")) for f in reading.findings]
+    site.store.save_reading("accept", reading.read_at, findings)
+    answer = site.answer(
+        "audit", summary=rules.counts(findings), items=finding_items([f for f in findings if f.id == finding_id])
+    )
+    judge(answer, findings)
+    answer.lines = [f"accepted: {finding_id} ({known[finding_id].title}): {reason.strip()}"]
+    return Outcome(answer)
+
+
+def fix(site: Site, *, confirmed: bool) -> Outcome:
+    """Add the taxes that Miracle Service lacks. Without ``confirmed`` only lists them."""
+    with site.intuit() as intuit, site.miracle() as miracle:
+        sides, findings = site.look(intuit, miracle)
+        missing = {normal(f.name) for f in findings if f.rule == "TAX-001"}
+        codes = [code for code in sides.company.taxes if code.active and normal(code.name) in missing]
+        answer = site.answer("audit fix", summary={"tax_code": {"missing": len(codes), "written": 0}})
+        answer.items = [{"id": c.id, "kind": "tax_code", "qbo": say(c), "result": "to add"} for c in codes]
+        answer.lines = [f"  + {say(code)}" for code in codes]
+        if not codes:
+            answer.next = "nothing to add; run: qbo-sync audit"
+        elif not confirmed:
+            answer.outcome = "attention"
+            answer.next = "to add these to Miracle Service, run: qbo-sync audit fix --yes"
+        else:
+            _add(site, miracle, codes)
+            answer.summary["tax_code"]["written"] = len(codes)
+            answer.items = [{**item, "result": "added"} for item in answer.items]
+            answer.next = "run: qbo-sync audit"
+    return Outcome(answer, title=sides.company.name)
+
+
+def _add(site: Site, miracle: Miracle, codes: list[TaxCode]) -> None:
+    with site.store.run_lock():
+        run = miracle.begin_run(new_id(), "audit fix", "")
+        with run.chunk() as chunk:
+            for code in codes:
+                components = [
+                    {"name": c.name, "rate": Decimal(c.rate), "agency": c.agency, "compound": c.compound} for c in code.components
+                ]
+                chunk.add_tax_code(
+                    {"qbo_id": code.id, "name": code.name, "description": code.description, "active": True}, components
+                )
+        run.finish()

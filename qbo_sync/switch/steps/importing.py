@@ -1,0 +1,173 @@
+"""Step 3, second half: the plan, and the import that applies it and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+
+from qbo_sync.errors import Blocked, KitError, UsageError
+from qbo_sync.intuit import Intuit
+from qbo_sync.miracle import Miracle, Run
+from qbo_sync.switch import apply as applying
+from qbo_sync.switch import audit as rules
+from qbo_sync.switch import plan as planning
+from qbo_sync.switch.match import Decided
+from qbo_sync.switch.model import Answer, Decision, Finding, Kind, PlannedRow, Result
+from qbo_sync.switch.plan import Plan
+from qbo_sync.switch.steps.site import Outcome, Site, row_item
+from qbo_sync.switch.store import new_id
+
+Progress = Callable[[Kind, int], None]
+
+
+def make_plan(site: Site, decisions: Sequence[Mapping[str, str]] = ()) -> Outcome:
+    """Read both sides and say what an import would do. Writes to neither."""
+    site.store.decide(_decisions(decisions))
+    with site.intuit() as intuit, site.miracle() as miracle:
+        plan, findings = _plan(site, intuit, miracle)
+    answer = site.answer("plan", summary=planning.summary(plan.rows))
+    _describe(answer, plan.rows)
+    if stop := rules.blockers(findings):
+        answer.lines.append(f"{len(stop)} blockers stand in the audit; the import will be refused until they are corrected")
+        answer.outcome = "attention"
+        answer.next = "correct the blockers (qbo-sync audit shows them), then make a new plan"
+    answer.items.insert(0, {"id": plan.id, "kind": "plan", "result": plan.hash})
+    return Outcome(answer, rows=plan.rows, title=plan.company, has_report=True)
+
+
+def _decisions(rows: Sequence[Mapping[str, str]]) -> dict[tuple[Kind, str], Decided]:
+    decided = {}
+    for row in rows:
+        if row["decision"]:
+            try:
+                kind = Kind(row["kind"])
+            except ValueError:
+                raise UsageError(
+                    f"the decisions file names an unknown kind: '{row['kind']}'", next=f"use one of {', '.join(Kind)}"
+                ) from None
+            # The file shows the candidate in miracle_id; it only counts together with the decision to link.
+            target = row["miracle_id"] if row["decision"] == Decision.LINK else ""
+            decided[kind, row["qbo_id"]] = Decided(Decision(row["decision"]), target)
+    return decided
+
+
+def _plan(site: Site, intuit: Intuit, miracle: Miracle) -> tuple[Plan, list[Finding]]:
+    sides, findings = site.look(intuit, miracle)
+    plan = planning.build(new_id(), sides.company, sides.books, sides.rows)
+    site.store.save_plan(plan)
+    site.store.save_reading("plan", sides.company.read_at, findings)
+    return plan, findings
+
+
+def _describe(answer: Answer, rows: Sequence[PlannedRow]) -> None:
+    answer.items = [row_item(row) for row in rows if row.result is not Result.LINKED]
+    open_rows = planning.undecided(rows)
+    if open_rows:
+        answer.outcome = "attention"
+        answer.next = (
+            f"{len(open_rows)} records wait for a decision: fill in the decisions file, then qbo-sync plan --decisions FILE"
+        )
+    else:
+        answer.next = "run: qbo-sync import"
+
+
+def import_(site: Site, plan_id: str, *, replan: bool, progress: Progress) -> Outcome:
+    """Apply the plan. Raises :class:`Blocked` while blockers stand or when either side has moved."""
+    with site.store.run_lock(), site.miracle() as miracle:
+        if replan:
+            with site.intuit() as intuit:
+                plan, _ = _plan(site, intuit, miracle)
+        else:
+            plan = _stored(site, plan_id)
+        return _apply(site, plan, miracle, progress)
+
+
+def _stored(site: Site, plan_id: str) -> Plan:
+    plan = site.store.plan(plan_id)
+    if plan is None:
+        raise Blocked(
+            f"there is no plan {plan_id}".rstrip() + "; an import applies a plan and nothing else",
+            next="run qbo-sync plan, look at its report, then run qbo-sync import",
+        )
+    if plan.realm != site.realm:
+        raise Blocked(
+            f"plan {plan.id} is for another QuickBooks company",
+            seen=f"plan: {plan.realm}, connected: {site.realm or 'none'}",
+            next="make a new plan: qbo-sync plan",
+        )
+    return plan
+
+
+def _apply(site: Site, plan: Plan, miracle: Miracle, progress: Progress) -> Outcome:
+    _refuse_blockers(site)
+    links = miracle.links()
+    left = applying.to_do(plan, links)
+    done = applying.Applied()
+    if left or _removed(plan.rows, links):
+        with site.intuit() as intuit:
+            done.strangers = applying.refuse_if_moved(plan, left, intuit)
+        run = miracle.begin_run(new_id(), "import", plan.id)
+        try:
+            strangers = done.strangers
+            done = applying.apply(plan, miracle, run, site.settings.imports.chunk_rows, progress)
+            done.strangers = strangers
+        except Exception:
+            _end_failed(run)
+            raise
+        run.finish()
+        site.store.save_import(run.run_id, sum(done.written.values()))
+    rows = [_now(row, links) for row in plan.rows]
+    answer = site.answer("import", summary=planning.summary(rows, done.written))
+    _describe(answer, rows)
+    _say(answer, plan, done)
+    return Outcome(answer, rows=rows, title=plan.company, has_report=True)
+
+
+def _removed(rows: Sequence[PlannedRow], links: Mapping[tuple[str, str], tuple[str, str]]) -> bool:
+    return any(
+        row.result is Result.REMOVED and links.get((row.kind.value, row.qbo_id), ("", "removed"))[1] != "removed" for row in rows
+    )
+
+
+def _end_failed(run: Run) -> None:
+    """Note that a run failed; where even that is refused (another run took over, no database) the first error matters more."""
+    with suppress(KitError):
+        run.finish("failed")
+
+
+def _now(row: PlannedRow, links: Mapping[tuple[str, str], tuple[str, str]]) -> PlannedRow:
+    """What the row is before this import: a row that an earlier import settled is linked."""
+    if row.action and (row.kind.value, row.qbo_id) in links:
+        return replace(row, result=Result.LINKED, reason="linked by an earlier import", action="")
+    return row
+
+
+def _refuse_blockers(site: Site) -> None:
+    reading = site.store.newest_reading()
+    if reading is None:
+        raise Blocked("no audit was made yet; an import is refused without one", next="run: qbo-sync audit")
+    accepted = site.store.accepted()
+    stop = [f for f in rules.blockers(reading.findings) if f.id not in accepted]
+    if stop:
+        raise Blocked(
+            f"{len(stop)} blockers stand; nothing was written",
+            seen="; ".join(f"{f.id}: {f.title} ({f.name})" for f in stop[:5]),
+            next="correct them and run qbo-sync audit, or accept one by name: qbo-sync audit --accept ID --reason TEXT",
+        )
+
+
+def _say(answer: Answer, plan: Plan, done: applying.Applied) -> None:
+    written, linked = sum(done.written.values()), sum(done.linked.values())
+    answer.lines.append(f"plan {plan.id}: {written} rows written, {linked} existing rows linked")
+    for row, problem in done.refused:
+        answer.outcome = "attention"
+        answer.lines.append(f"not taken by the database: {row.kind.value} '{row.path}': {problem}")
+        answer.items.append({**row_item(row), "result": "invalid", "reason": problem})
+    if done.strangers:
+        names = ", ".join(f"'{name}'" for _, name in done.strangers[:5])
+        answer.lines.append(
+            f"{len(done.strangers)} records came into QuickBooks Online after the plan and were left out: {names}"
+        )
+    if answer.outcome == "ok":
+        answer.next = "run: qbo-sync review"

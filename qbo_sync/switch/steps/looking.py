@@ -1,0 +1,116 @@
+"""Commands that only look: status, doctor, profile check."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from qbo_sync import config
+from qbo_sync.errors import KitError
+from qbo_sync.intuit import GrantState, TokenStore
+from qbo_sync.miracle import Miracle, load
+from qbo_sync.miracle.database import create_engine
+from qbo_sync.switch import audit as rules
+from qbo_sync.switch.steps.site import Outcome, Site
+
+
+def status(site: Site) -> Outcome:
+    """Where the site stands, without asking Intuit anything."""
+    tokens = TokenStore(site.settings)
+    state = tokens.state()
+    grant = tokens.load()
+    reading = site.store.newest_reading()
+    summary: dict[str, Any] = {
+        "connection": state.value,
+        "company": grant.company if grant else "",
+        "realm": site.realm,
+        "connected_since": _moment(grant.connected_at if grant else None),
+        "token_expires": _moment(grant.refresh_expires_at if grant else None),
+        "last_audit": _moment(reading.read_at if reading else None),
+        "findings": rules.counts(reading.findings) if reading else {},
+        "last_import": _moment(site.store.last_import()),
+        "export_enabled": _export(site),
+    }
+    answer = site.answer("status", summary=summary)
+    answer.lines = [f"{name.replace('_', ' ')}: {value}" for name, value in summary.items() if value not in ("", {}, None)]
+    if state is GrantState.disconnected:
+        answer.outcome, answer.next = "waiting", f"a QuickBooks administrator connects: {_connect_page(site)}"
+    elif state is GrantState.reconnect_needed:
+        answer.outcome, answer.next = "reconnect", f"a QuickBooks administrator connects again: {_connect_page(site)}"
+    elif state is GrantState.expiring:
+        answer.outcome, answer.next = "attention", f"connect again before it ends: {_connect_page(site)}"
+    return Outcome(answer)
+
+
+def _connect_page(site: Site) -> str:
+    return site.settings.intuit.redirect_uri.removesuffix("/callback") + "/connect"
+
+
+def _moment(value: datetime | None) -> str:
+    return value.astimezone(UTC).isoformat(timespec="seconds") if value else ""
+
+
+def _export(site: Site) -> bool | None:
+    try:
+        with site.miracle() as miracle:
+            return miracle.export_enabled()
+    except KitError:
+        return None
+
+
+def profile_check(site: Site) -> Outcome:
+    """Compare the profile with the real tables and name everything that is missing."""
+    profile = load(site.settings.miracle.profile)
+    with Miracle(create_engine(site.settings.miracle), profile, "") as miracle:
+        problems = miracle.check()
+    answer = site.answer("profile check", summary={"profile": profile.profile, "problems": len(problems)})
+    answer.items = [{"id": str(n), "kind": "profile", "result": problem} for n, problem in enumerate(problems, start=1)]
+    answer.lines = problems or [f"the profile '{profile.profile}' fits the database"]
+    if problems:
+        answer.outcome, answer.next = "attention", "mend the profile or the database, then run this again"
+    return Outcome(answer)
+
+
+def doctor(site: Site) -> Outcome:
+    """Everything this machine can see: settings, secrets, database, Intuit, connection. Changes nothing."""
+    checks: list[tuple[str, Callable[[], str]]] = [
+        ("the client secret can be read", lambda: _secret(site.settings)),
+        ("the Miracle Service database answers and fits the profile", lambda: _database(site)),
+        ("the site's store can be written", lambda: str(site.store.directory)),
+        ("a QuickBooks company is connected", lambda: _company(site)),
+        ("Intuit answers", lambda: _intuit(site)),
+    ]
+    answer = site.answer("doctor", summary={"done": 0, "missing": 0})
+    for title, check in checks:
+        try:
+            seen, remedy = check(), ""
+        except KitError as error:
+            seen, remedy = error.what + (f" ({error.seen})" if error.seen else ""), error.next
+        word = "missing" if remedy else "done"
+        answer.summary[word] += 1
+        answer.items.append({"id": title, "kind": "check", "result": word, "qbo": seen, "remedy": remedy})
+        answer.lines.append(f"{'✗' if remedy else '✓'} {title}: {seen}" + (f"\n    mend: {remedy}" if remedy else ""))
+    if answer.summary["missing"]:
+        answer.outcome, answer.next = "attention", "mend what is missing, from the top"
+    return Outcome(answer)
+
+
+def _secret(settings: config.Settings) -> str:
+    config.read_secret(settings.intuit.client_secret_file, "client secret")
+    return str(settings.intuit.client_secret_file)
+
+
+def _database(site: Site) -> str:
+    with site.miracle() as miracle:
+        return f"{miracle.engine.dialect.name}, profile '{miracle.profile.profile}'"
+
+
+def _company(site: Site) -> str:
+    with site.intuit() as intuit:
+        return f"realm {intuit.realm}"
+
+
+def _intuit(site: Site) -> str:
+    with site.intuit() as intuit:
+        return str(intuit.company_info().get("CompanyName", "answers"))

@@ -1,0 +1,110 @@
+"""What every step starts from: the site, its two sides, and the answer it builds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from qbo_sync import config
+from qbo_sync.intuit import Counters, Intuit, TokenStore
+from qbo_sync.miracle import Miracle
+from qbo_sync.switch import audit, match, read
+from qbo_sync.switch.model import Answer, Finding, PlannedRow
+from qbo_sync.switch.store import SiteStore
+
+
+@dataclass
+class Outcome:
+    """A command's answer and what its reports show in full. ``title`` is the QBO company's name."""
+
+    answer: Answer
+    findings: Sequence[Finding] = ()
+    rows: Sequence[PlannedRow] = ()
+    tables: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+    title: str = ""
+    has_report: bool = False
+
+
+class Site:
+    """One site: its settings and its store; opens either side when a step needs it."""
+
+    def __init__(self, settings: config.Settings) -> None:
+        self.settings = settings
+        self.counters = Counters()
+
+    @cached_property
+    def store(self) -> SiteStore:
+        """Plans, findings, decisions, reports."""
+        return SiteStore(self.settings)
+
+    @cached_property
+    def realm(self) -> str:
+        """The company this site is bound to; empty before the first connection."""
+        return TokenStore(self.settings).bound_realm() or ""
+
+    @contextmanager
+    def intuit(self) -> Iterator[Intuit]:
+        """The connected QBO company. Raises :class:`~qbo_sync.errors.ReconnectNeeded` when there is none."""
+        with Intuit.open(self.settings) as intuit:
+            self.counters = intuit.counters
+            yield intuit
+
+    @contextmanager
+    def miracle(self) -> Iterator[Miracle]:
+        """The Miracle Service database."""
+        with Miracle.open(self.settings, self.realm) as miracle:
+            yield miracle
+
+    def look(self, intuit: Intuit, miracle: Miracle) -> tuple[audit.Sides, list[Finding]]:
+        """Read both sides once, match them with the decisions so far, and audit them."""
+        company = read.company(intuit, self.settings.imports.item_types)
+        books = read.books(miracle)
+        decisions = self._standing_decisions(company)
+        sides = audit.Sides(company, books, match.match(company, books, decisions))
+        return sides, audit.audit(sides, self.store.accepted())
+
+    def _standing_decisions(self, company: read.Company) -> dict[tuple[Any, str], match.Decided]:
+        """The decisions whose record is still active; the others have settled themselves."""
+        there = {(kind, record.qbo_id) for kind, records in company.records.items() for record in records}
+        decisions = self.store.decisions()
+        self.store.forget_decisions([key for key in decisions if key not in there])
+        return {key: decided for key, decided in decisions.items() if key in there}
+
+    def answer(self, command: str, **values: Any) -> Answer:
+        """A fresh answer of this site."""
+        return Answer(command, self.settings.site, **values)
+
+
+def finding_items(findings: Sequence[Finding]) -> list[dict[str, Any]]:
+    """Findings as the JSON document's items."""
+    return [
+        {
+            "id": f.id,
+            "kind": f.kind,
+            "severity": f.severity.value,
+            "title": f.title,
+            "name": f.name,
+            "qbo": f.qbo,
+            "miracle": f.miracle,
+            "remedy": f.remedy,
+            "where": f.where,
+            **({"accepted": f.accepted} if f.accepted else {}),
+        }
+        for f in findings
+    ]
+
+
+def row_item(row: PlannedRow) -> dict[str, Any]:
+    """A planned row as an item of the JSON document."""
+    return {
+        "id": row.qbo_id,
+        "kind": row.kind.value,
+        "qbo": row.path,
+        "miracle": row.miracle_id,
+        "result": row.result.value,
+        "reason": row.reason,
+        **({"decision": row.decision} if row.decision else {}),
+    }

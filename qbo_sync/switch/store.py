@@ -1,0 +1,179 @@
+"""The site's store: plans, findings, decisions and reports, so that reading and auditing write nothing to Miracle Service.
+
+One SQLite file in ``[store] directory``, mode 0600 in a folder of mode 0700. The run lock is a file of its own: the operating
+system frees it the moment its holder dies.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from secrets import token_hex
+
+import msgspec
+
+from qbo_sync import config
+from qbo_sync.errors import Blocked, KitError, UsageError
+from qbo_sync.switch.match import Decided
+from qbo_sync.switch.model import Decision, Finding, Kind
+from qbo_sync.switch.plan import Plan
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS reading (id TEXT PRIMARY KEY, command TEXT NOT NULL, read_at TEXT NOT NULL, findings BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS accepted (finding TEXT PRIMARY KEY, reason TEXT NOT NULL, accepted_at TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS plan (id TEXT PRIMARY KEY, document BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS decision (
+  kind TEXT NOT NULL, qbo_id TEXT NOT NULL, decision TEXT NOT NULL, miracle_id TEXT NOT NULL, PRIMARY KEY (kind, qbo_id));
+CREATE TABLE IF NOT EXISTS import (run_id TEXT PRIMARY KEY, finished_at TEXT NOT NULL, written INTEGER NOT NULL);
+"""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What one audit or plan found, and when both sides were read."""
+
+    command: str
+    read_at: datetime
+    findings: list[Finding]
+
+
+def new_id() -> str:
+    """An id that sorts by time and is unique: ``20261124T091500-3fa2``."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}-{token_hex(2)}"
+
+
+class SiteStore:
+    """Opened per command; cheap."""
+
+    def __init__(self, settings: config.Settings) -> None:
+        self.site = settings.site
+        self.directory = settings.store.directory
+        self.reports = self.directory / "reports"
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self.reports.mkdir(exist_ok=True, mode=0o700)
+            self._path = self.directory / "switch.db"
+            self._path.touch(mode=0o600)
+            with self._open() as database:
+                database.executescript(SCHEMA)
+        except (OSError, sqlite3.Error) as error:
+            raise UsageError(
+                f"the site's store cannot be used: {self.directory}",
+                seen=str(error),
+                next="make the folder writable for this user, or set [store] directory to another one",
+            ) from error
+
+    @contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        database = sqlite3.connect(self._path, timeout=30)
+        try:
+            with database:
+                yield database
+        finally:
+            database.close()
+
+    @contextmanager
+    def run_lock(self) -> Iterator[None]:
+        """One writing run at a time. Raises :class:`Blocked` when another holds the site."""
+        path = self.directory / "run.lock"
+        path.touch(mode=0o600)
+        lock = sqlite3.connect(path, timeout=0, isolation_level=None)
+        try:
+            try:
+                lock.execute("BEGIN EXCLUSIVE")
+            except sqlite3.OperationalError as error:
+                raise Blocked(
+                    "another run holds this site",
+                    seen=f"{path} is locked",
+                    next="wait until it has ended, then run this again",
+                ) from error
+            yield
+        finally:
+            lock.close()
+
+    # --- findings ----------------------------------------------------------------------------------------------
+
+    def save_reading(self, command: str, read_at: datetime, findings: list[Finding]) -> None:
+        """Keep what an audit or a plan found."""
+        with self._open() as database:
+            database.execute(
+                "INSERT INTO reading VALUES (?, ?, ?, ?)",
+                (new_id(), command, read_at.isoformat(), msgspec.json.encode(findings)),
+            )
+
+    def newest_reading(self) -> Reading | None:
+        """The last look at both sides, by audit or by plan."""
+        with self._open() as database:
+            found = database.execute("SELECT command, read_at, findings FROM reading ORDER BY read_at DESC, id DESC").fetchone()
+        if found is None:
+            return None
+        return Reading(found[0], datetime.fromisoformat(found[1]), msgspec.json.decode(found[2], type=list[Finding]))
+
+    def accept(self, finding: str, reason: str) -> None:
+        """Note that a person lives with a finding, and why."""
+        with self._open() as database:
+            database.execute("INSERT OR REPLACE INTO accepted VALUES (?, ?, ?)", (finding, reason, datetime.now(UTC).isoformat()))
+
+    def accepted(self) -> dict[str, str]:
+        """Finding id → reason."""
+        with self._open() as database:
+            return dict(database.execute("SELECT finding, reason FROM accepted"))
+
+    # --- decisions ---------------------------------------------------------------------------------------------
+
+    def decide(self, decisions: Mapping[tuple[Kind, str], Decided]) -> None:
+        """Keep a person's decisions; a later one on the same record replaces an earlier one."""
+        with self._open() as database:
+            database.executemany(
+                "INSERT OR REPLACE INTO decision VALUES (?, ?, ?, ?)",
+                [(kind.value, qbo_id, d.decision.value, d.miracle_id) for (kind, qbo_id), d in decisions.items()],
+            )
+
+    def decisions(self) -> dict[tuple[Kind, str], Decided]:
+        """All decisions so far."""
+        with self._open() as database:
+            rows = database.execute("SELECT kind, qbo_id, decision, miracle_id FROM decision").fetchall()
+        return {(Kind(kind), qbo_id): Decided(Decision(decision), miracle_id) for kind, qbo_id, decision, miracle_id in rows}
+
+    def forget_decisions(self, records: list[tuple[Kind, str]]) -> None:
+        """Drop decisions on records that are no longer there to decide on."""
+        with self._open() as database:
+            database.executemany("DELETE FROM decision WHERE kind = ? AND qbo_id = ?", [(k.value, q) for k, q in records])
+
+    # --- plans and imports -------------------------------------------------------------------------------------
+
+    def save_plan(self, plan: Plan) -> None:
+        """Keep a plan."""
+        with self._open() as database:
+            database.execute("INSERT INTO plan VALUES (?, ?)", (plan.id, msgspec.json.encode(plan)))
+
+    def plan(self, plan_id: str = "") -> Plan | None:
+        """The plan with that id, or the newest; ``None`` when there is none.
+
+        Raises :class:`KitError` when the stored plan is not what was stored.
+        """
+        where, values = ("WHERE id = ?", (plan_id,)) if plan_id else ("", ())
+        with self._open() as database:
+            found = database.execute(f"SELECT document FROM plan {where} ORDER BY id DESC", values).fetchone()  # noqa: S608
+        if found is None:
+            return None
+        plan = msgspec.json.decode(found[0], type=Plan)
+        if plan.hash != plan.computed_hash():
+            raise KitError(
+                f"plan {plan.id} is not the one that was made", seen="its hash differs", next="make a new plan: qbo-sync plan"
+            )
+        return plan
+
+    def save_import(self, run_id: str, written: int) -> None:
+        """Note that an import ended."""
+        with self._open() as database:
+            database.execute("INSERT INTO import VALUES (?, ?, ?)", (run_id, datetime.now(UTC).isoformat(), written))
+
+    def last_import(self) -> datetime | None:
+        """When the last import ended."""
+        with self._open() as database:
+            found = database.execute("SELECT MAX(finished_at) FROM import").fetchone()
+        return datetime.fromisoformat(found[0]) if found and found[0] else None
