@@ -1,0 +1,7 @@
+"""What people read and keep: the terminal's answer, the HTML page, the workbook, the JSON document and the decisions file."""
+
+from qbo_sync.report.decisions import decisions_csv, read_decisions
+from qbo_sync.report.files import document, write
+from qbo_sync.report.terminal import show
+
+__all__ = ["decisions_csv", "document", "read_decisions", "show", "write"]

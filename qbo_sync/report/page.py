@@ -1,0 +1,204 @@
+"""The HTML page: one file that needs nothing else, reads without scripts and prints well."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from markupsafe import Markup
+
+from qbo_sync import templating
+from qbo_sync.report import words
+from qbo_sync.report.safe import visible
+from qbo_sync.report.words import Story
+from qbo_sync.switch.model import Finding, PlannedRow, Result
+
+# The longest list that the page shows; the workbook always has all of it.
+LIMIT = 500
+
+_TEMPLATE = {"audit": "audit.html.j2", "plan": "plan.html.j2", "import": "plan.html.j2"}
+_ALREADY_THERE = (Result.MATCHED, Result.LINKED)
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One line of a chart; ``tone`` names its colour."""
+
+    title: str
+    number: int
+    tone: str
+
+
+@dataclass(frozen=True, slots=True)
+class FindingSection:
+    """All findings of one severity, or all accepted ones."""
+
+    anchor: str
+    word: words.Word
+    number: int
+    groups: tuple[words.Group, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RowList:
+    """Rows of a plan with the same result; ``rows`` are at most :data:`LIMIT` of ``number``."""
+
+    word: words.Word
+    number: int
+    rows: tuple[PlannedRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class KindSection:
+    """One record kind: its figures, and its lists in the order a person wants them."""
+
+    title: str
+    figures: Mapping[str, int]
+    new: RowList
+    there: RowList
+    removed: RowList
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A list of any columns; ``rows`` are at most :data:`LIMIT` of ``number``."""
+
+    title: str
+    columns: tuple[str, ...]
+    number: int
+    rows: tuple[tuple[str, ...], ...]
+
+
+def render(story: Story) -> str:
+    """The page of a report as one HTML document."""
+    environment = templating.environment("reports")
+    environment.filters["shown"] = visible
+    environment.filters["kind_title"] = words.kind_title
+    environment.filters["number"] = lambda number: f"{number:,}"
+    environment.globals.update(full_name=words.full_name, count=words.count, limit=LIMIT)
+    style = environment.get_template("page.css").render()
+    script = environment.get_template("filter.js").render()
+    template = environment.get_template(_TEMPLATE.get(story.answer.command, "lists.html.j2"))
+    tables = _tables(story)
+    listed = sum(table.number for table in tables)
+    return template.render(
+        story=story,
+        answer=story.answer,
+        title=words.report_title(story.answer),
+        made_at=words.moment(story.made_at),
+        verdict=words.verdict(story.answer, story.findings, story.rows, listed),
+        tone=words.tone(story.answer),
+        bars=_bars(story),
+        sections=_finding_sections(story),
+        to_decide=[part for result in words.TO_DECIDE if (part := _row_list(story.rows, result)).number],
+        kinds=_kinds(story),
+        counts=words.kind_counts(story.answer, story.rows),
+        tables=tables,
+        facts=_facts(story.answer.summary),
+        ticks=words.TICKS.get(story.answer.command, ()),
+        # These two are ours, not data; the page's policy names their hashes, so that nothing else can run or style.
+        style=Markup(style),  # noqa: S704
+        script=Markup(script),  # noqa: S704
+        style_hash=_hash(style),
+        script_hash=_hash(script),
+    )
+
+
+def _hash(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _bars(story: Story) -> list[Bar]:
+    """The chart of an audit or a reconciliation; other reports have none."""
+    if story.answer.command == "audit":
+        counts = words.finding_counts(story.answer, story.findings)
+        titles = {**{str(key): word.title for key, word in words.SEVERITY.items()}, "accepted": words.ACCEPTED.title}
+        return [Bar(title, counts[key], key) for key, title in titles.items()]
+    if story.answer.command == "reconcile":
+        figures = story.answer.summary
+        return [
+            Bar("The same on both sides", int(figures.get("equal", 0)), "new"),
+            Bar("Different", int(figures.get("different", 0)), "blocker"),
+            Bar("Only in QuickBooks Online", int(figures.get("only_qbo", 0)), "warning"),
+            Bar("Only in Miracle Service", int(figures.get("only_miracle", 0)), "accepted"),
+        ]
+    return []
+
+
+def _finding_sections(story: Story) -> list[FindingSection]:
+    standing = [finding for finding in story.findings if not finding.accepted]
+    accepted = tuple(finding for finding in story.findings if finding.accepted)
+    sections = [
+        _section(severity.value, word, tuple(finding for finding in standing if finding.severity is severity))
+        for severity, word in words.SEVERITY.items()
+    ]
+    return [section for section in (*sections, _section("accepted", words.ACCEPTED, accepted)) if section.number]
+
+
+def _section(anchor: str, word: words.Word, findings: tuple[Finding, ...]) -> FindingSection:
+    return FindingSection(anchor, word, len(findings), words.by_rule(findings))
+
+
+def _row_list(rows: Sequence[PlannedRow], *results: Result) -> RowList:
+    mine = [row for row in words.in_order(rows) if row.result in results]
+    return RowList(words.RESULT[results[0]], len(mine), tuple(mine[:LIMIT]))
+
+
+def _kinds(story: Story) -> list[KindSection]:
+    counts = words.kind_counts(story.answer, story.rows)
+    by_kind = {kind: [row for row in story.rows if row.kind is kind] for kind in counts}
+    return [
+        KindSection(
+            words.kind_title(kind),
+            counts[kind],
+            _row_list(rows, Result.NEW),
+            _row_list(rows, *_ALREADY_THERE),
+            _row_list(rows, Result.REMOVED),
+        )
+        for kind, rows in by_kind.items()
+    ]
+
+
+def _tables(story: Story) -> list[Table]:
+    """The tables given; a report that was given nothing else lists the answer's items."""
+    given = dict(story.tables)
+    if not given and not story.findings and not story.rows and story.answer.items:
+        given = {"Details": story.answer.items}
+    return [_table(title, rows) for title, rows in given.items()]
+
+
+def _table(title: str, rows: Sequence[Mapping[str, Any]]) -> Table:
+    keys = _shown_columns(rows)
+    return Table(
+        words.kind_title(title),
+        tuple(words.column_title(key) for key in keys),
+        len(rows),
+        tuple(tuple(_cell(key, row.get(key)) for key in keys) for row in rows[:LIMIT]),
+    )
+
+
+def _shown_columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The name first, the decision last, without columns that tell nothing (all empty, or one kind or result throughout)."""
+
+    def tells(key: str) -> bool:
+        values = {words.said(row.get(key)) for row in rows}
+        return key == "decision" or (values != {""} and (key not in ("kind", "result") or len(values) > 1 or len(rows) == 1))
+
+    told = [key for key in words.columns(rows) if tells(key)]
+    return sorted(told, key=lambda key: {"name": 0, "decision": 2}.get(key, 1))
+
+
+def _cell(key: str, value: Any) -> str:
+    """A value for reading: kinds by their title, an open decision as a box to tick on paper."""
+    text = words.said(value)
+    if key == "kind":
+        return words.kind_title(text)
+    return text or ("☐" if key == "decision" else "")
+
+
+def _facts(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """The plain figures and words of a summary, for reports without a chart of their own."""
+    return ((words.column_title(key), words.said(value)) for key, value in summary.items() if not isinstance(value, Mapping))
