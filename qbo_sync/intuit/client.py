@@ -160,7 +160,7 @@ class Intuit:
     def _member(self, answer: Answer, name: str) -> dict[str, Any]:
         try:
             member = _decoder.decode(answer.body).get(name)
-        except (msgspec.DecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:
             raise IntuitFault(
                 "Intuit's answer is not JSON",
                 status=answer.status,

@@ -112,7 +112,7 @@ def error(fault: Fault, *, what: str, tid: str, reconnect: str) -> KitError:
 def _from_json(status: int, body: bytes) -> Fault | None:
     try:
         document = msgspec.json.decode(body, type=dict[str, Any])
-    except (msgspec.DecodeError, RecursionError):
+    except (ValueError, RecursionError):
         return None
     fault = _any(document, "Fault")
     if not isinstance(fault, Mapping):

@@ -429,7 +429,7 @@ class _Session(OAuth2Session):
 def _decoded(answer: Answer, what: str) -> dict[str, Any]:
     try:
         return msgspec.json.decode(answer.body, type=dict[str, Any])
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise IntuitFault(
             f"{what}: the answer is not JSON", status=answer.status, tid=answer.tid, seen=str(error)[:200]
         ) from None

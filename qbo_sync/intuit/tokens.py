@@ -101,9 +101,7 @@ class TokenStore:
         self._ballast = self.directory / "token.ballast"
         with self.lock(timeout_s=30.0):
             self._lay_ballast()
-            with self._transaction() as db:
-                for statement in _SCHEMA.split(";"):
-                    db.execute(statement)
+            self._make_tables()
 
     @contextmanager
     def lock(self, timeout_s: float) -> Iterator[None]:
@@ -240,6 +238,15 @@ class TokenStore:
     def _reading(self) -> AbstractContextManager[sqlite3.Connection]:
         """A transaction that waits for no writer."""
         return self._transaction("DEFERRED")
+
+    def _make_tables(self) -> None:
+        """Only when they are missing: opening a store must not wait for whoever is writing to it."""
+        with self._reading() as db:
+            made = db.execute("SELECT count(*) FROM sqlite_master WHERE name = 'token_document'").fetchone()[0]
+        if not made:
+            with self._transaction() as db:
+                for statement in _SCHEMA.split(";"):
+                    db.execute(statement)
 
     def _lay_ballast(self) -> None:
         if not self._ballast.exists():
