@@ -109,7 +109,7 @@ def main() -> None:
         ws="none",
         lifespan="off",
         access_log=False,
-        log_level="critical",
+        log_level="error",
         proxy_headers=False,
         server_header=False,
         timeout_graceful_shutdown=1,

@@ -111,7 +111,7 @@ def _answer(call: Call) -> bytes:
     method = call.request.method
     match call.path:
         case ["query"]:
-            return _query(call, call.body.decode() if method == "POST" else call.parameters.get("query", ""))
+            return _query(call, call.body.decode(errors="replace") if method == "POST" else call.parameters.get("query", ""))
         case ["companyinfo", _] | ["preferences"] if method == "GET":
             return _single(call, BY_LOWER[call.path[0]])
         case ["batch"] if method == "POST":
@@ -188,6 +188,8 @@ def _write(call: Call, entity: Entity) -> bytes:
 
 def _batch(call: Call) -> bytes:
     items = _decode(call.body).get("BatchItemRequest") or []
+    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+        raise faults.unknown_property("BatchItemRequest", "BatchItemRequest", [])
     if not items:
         raise ServiceFault("400", "MalformedRequest", "Batch Request is Empty")
     if len(items) > MAX_BATCH:

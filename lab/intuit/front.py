@@ -61,7 +61,7 @@ class Front:
         body = await _read(receive)
         path, entity = scope["path"], _entity(scope, body)
         fault = next((rule.fault for rule in self.lab.faults if rule.matches(path, entity)), "")
-        await self._handler(fault)(scope, _replay(body), send)
+        await self._handler(fault)(scope, _replay(body, receive), send)
 
     def _handler(self, fault: str) -> Handler:
         clock = self.lab.clock
@@ -90,7 +90,7 @@ class Front:
         return self.app
 
     async def _truncated(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Half the body, then the end of the connection: uvicorn closes it when the application stops early."""
+        """Half the body, then the end of the connection."""
 
         async def half(message: Message) -> None:
             if message["type"] == "http.response.body":
@@ -99,6 +99,8 @@ class Front:
             await send(message)
 
         await self.app(scope, receive, half)
+        scope["state"]["transport"].close()
+        await _gone(receive)
 
     async def _wrong_content_type(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def as_html(message: Message) -> None:
@@ -111,9 +113,15 @@ class Front:
 
 
 async def _closed(scope: Scope, receive: Receive, send: Send) -> None:
+    await receive()
     scope["state"]["transport"].abort()
-    # The server hears of the closed connection in the loop's next round; until then it would try to answer.
-    await asyncio.sleep(0)
+    await _gone(receive)
+
+
+async def _gone(receive: Receive) -> None:
+    """Wait until the server has noticed that the connection is closed; before that it would complain of a missing answer."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 async def _read(receive: Receive) -> bytes:
@@ -126,11 +134,14 @@ async def _read(receive: Receive) -> bytes:
     return b"".join(parts)
 
 
-def _replay(body: bytes) -> Receive:
-    async def receive() -> Message:
-        return {"type": "http.request", "body": body, "more_body": False}
+def _replay(body: bytes, receive: Receive) -> Receive:
+    """Gives the body that was read already, then what the server says next: that the caller is gone."""
+    waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
-    return receive
+    async def replay() -> Message:
+        return waiting.pop() if waiting else await receive()
+
+    return replay
 
 
 def _entity(scope: Scope, body: bytes) -> str:

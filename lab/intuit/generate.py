@@ -259,13 +259,14 @@ class Generator:
         if number % 5 < 2:
             return self._unrank(self.family, self.trades, number // 5 * 2 + number % 5, number)
         rank = number // 5 * 3 + number % 5 - 2
-        name = f"{self.given[rank % given]} {self.family[(rank + rank // given) % family]}"
+        name = f"{self.given[rank % given]} {self.family[(rank % given + rank // given) % family]}"
         # The habit of people who came from QuickBooks Desktop: the customer's number behind the name.
         return f"{name} {number}" if number % 19 == 8 or rank >= given * family else name
 
     @staticmethod
     def _unrank(heads: list[str], tails: list[str], rank: int, number: int) -> str:
-        name = f"{heads[rank % len(heads)]} {tails[(rank + rank // len(heads)) % len(tails)]}"
+        # Each round through the heads shifts the tails by one, so no pair comes twice before all have come.
+        name = f"{heads[rank % len(heads)]} {tails[(rank % len(heads) + rank // len(heads)) % len(tails)]}"
         return name if rank < len(heads) * len(tails) else f"{name} {number}"
 
     def customer_path(self, number: int) -> str:
@@ -453,7 +454,10 @@ class Generator:
             name = words.WORK[rank % len(words.WORK)]
             return name if rank < len(words.WORK) else f"{name}, level {rank // len(words.WORK) + 1}"
         rank = number - number // 4 - 1
-        part, size = self.parts[rank % len(self.parts)], words.SIZES[(rank + rank // len(self.parts)) % len(words.SIZES)]
+        part, size = (
+            self.parts[rank % len(self.parts)],
+            words.SIZES[(rank % len(self.parts) + rank // len(self.parts)) % len(words.SIZES)],
+        )
         name = f"{part} {size}"
         turn = rank // (len(self.parts) * len(words.SIZES))
         return f"{name} mk {turn + 1}" if turn else name

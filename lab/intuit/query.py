@@ -22,6 +22,7 @@ _OPERATOR = re.compile(r"<=|>=|[=<>]")
 _KEYWORDS = {
     "and": "<AND>",
     "asc": "<ASC>",
+    "by": '"by"',
     "count": '"count"',
     "desc": "<DESC>",
     "false": '"false"',
@@ -226,8 +227,8 @@ class _Parser:
         return order, start, limit
 
     def _order(self, word: str) -> tuple[tuple[str, bool], ...]:
-        if word == "order" and self._expect("<IDENTIFIER>").text.lower() != "by":
-            raise QueryParserError('QueryParserError: Encountered "order" without "by"')
+        if word == "order":
+            self._expect('"by"')
         keys = [self._order_key()]
         while self._take('","'):
             keys.append(self._order_key())

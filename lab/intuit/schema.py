@@ -5,7 +5,7 @@ Source: the API reference as copied in the project's facts (section 2.2 and the 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Entity:
     has_active: bool = True
     in_cdc: bool = True
     pseudo_ids: frozenset[str] = frozenset()
-    unqueryable: frozenset[str] = field(default_factory=frozenset)
+    unqueryable: frozenset[str] = frozenset()
 
     @property
     def label(self) -> str:
@@ -36,8 +36,8 @@ def _props(text: str) -> frozenset[str]:
     return frozenset(text.split()) | TIMES | {"Id"}
 
 
-def _named(name: str, extra: str = "", **options: bool) -> Entity:
-    return Entity(name, _props(f"Name Active {extra}"), (("Name", False),), **options)  # type: ignore[arg-type]
+def _named(name: str, extra: str = "", *, in_cdc: bool = True) -> Entity:
+    return Entity(name, _props(f"Name Active {extra}"), (("Name", False),), in_cdc=in_cdc)
 
 
 def _transaction(name: str, extra: str = "", order: tuple[tuple[str, bool], ...] = NEWEST_FIRST) -> Entity:

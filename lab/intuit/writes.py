@@ -139,7 +139,7 @@ def _create(company: Company, entity: Entity, sent: Row, clock: Clock) -> bytes:
 
 def _update(company: Company, entity: Entity, sent: Row, clock: Clock) -> bytes:
     held = _held(company, entity, sent)
-    changes = {name: value for name, value in sent.items() if name not in SERVER_GIVEN}
+    changes = {name: value for name, value in sent.items() if name not in SERVER_GIVEN | {"Id"}}
     row = {**(held if sent.get("sparse") else _kept_by_full_update(entity, held)), **changes}
     if entity.label in changes and "PrintOnCheckName" in held and "PrintOnCheckName" not in sent and not sent.get("sparse"):
         row["PrintOnCheckName"] = changes[entity.label]

@@ -1,0 +1,227 @@
+"""The admin interface, the throttles and the faults on demand."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import requests
+
+from lab.intuit.clock import Clock, pacific, parse_time
+from lab.intuit.limits import Limits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.contract.conftest import Caller
+
+
+class StillClock(Clock):
+    """A clock that only moves when told."""
+
+    def monotonic(self) -> float:
+        return self.offset_s
+
+
+# Throttles ----------------------------------------------------------------------------------------------------------------
+
+
+def test_ten_a_second_per_app_and_five_hundred_a_minute_per_realm() -> None:
+    clock = StillClock()
+    limits = Limits(clock, enabled=True)
+    assert [limits.admit("1", "app", batch=False) for _ in range(11)] == [True] * 10 + [False]
+    assert limits.admit("1", "other app", batch=False)
+    assert limits.admit("2", "app", batch=False)
+    clock.advance(1)
+    assert limits.admit("1", "app", batch=False)
+    admitted = 12
+    for number in range(1, 60):
+        clock.advance(0.9)
+        admitted += sum(limits.admit("1", f"app {number}", batch=False) for _ in range(10))
+    assert admitted == 500
+    clock.advance(60)
+    assert limits.admit("1", "app", batch=False)
+
+
+def test_forty_batches_a_minute() -> None:
+    clock = StillClock()
+    limits = Limits(clock, enabled=True)
+    admitted = 0
+    for _ in range(41):
+        clock.advance(0.2)
+        admitted += limits.admit("1", "app", batch=True)
+    assert admitted == 40
+    assert limits.admit("1", "app", batch=False)
+
+
+def test_limits_can_be_off() -> None:
+    limits = Limits(StillClock(), enabled=False)
+    assert all(limits.admit("1", "app", batch=True) for _ in range(1000))
+
+
+def test_too_many_batches_get_429_until_the_minute_is_over(start: Callable[..., Caller]) -> None:
+    intuit = start("--limits", "on")
+    batch = {"BatchItemRequest": [{"bId": "1", "Query": "select * from Term"}]}
+    for _ in range(40):
+        intuit.lab("clock", {"advance_s": 0.2})
+        assert intuit.post("batch", batch).status_code == 200
+    intuit.lab("clock", {"advance_s": 0.2})
+    refused = intuit.post("batch", batch)
+    assert refused.status_code == 429
+    assert refused.json()["Fault"]["Error"][0]["code"] == "3001"
+    assert intuit.lab("stats")["throttled"] == 1
+    intuit.lab("clock", {"advance_s": 60})
+    assert intuit.post("batch", batch).status_code == 200
+
+
+# Counters, clock, data ----------------------------------------------------------------------------------------------------
+
+
+def test_counters_tell_requests_metered_reads_and_rows(intuit: Caller) -> None:
+    intuit.query("select * from Term maxresults 3")
+    intuit.query("select * from NULL")
+    intuit.post("vendor", {"DisplayName": "Counted Supply"})
+    intuit.post("batch", {"BatchItemRequest": [{"bId": str(n), "Query": "select * from Term maxresults 2"} for n in range(2)]})
+    seen = intuit.lab("stats")
+    assert (seen["requests"], seen["metered"], seen["metered_by_query"], seen["rows"]) == (4, 2, 3, 7)
+    intuit.lab("reset", {})
+    assert set(intuit.lab("stats").values()) == {0}
+
+
+def test_the_highest_number_of_calls_at_once_is_told(start: Callable[..., Caller]) -> None:
+    slow = start("--latency-ms", "300")
+    address, headers = f"{slow.company}/preferences", {"Authorization": f"Bearer {slow.grant['access_token']}"}
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda _: requests.get(address, headers=headers, timeout=30).status_code, range(4)))
+    assert answers == [200] * 4
+    assert 1 < slow.lab("stats")["peak_in_flight"] <= 4
+
+
+def test_a_reset_brings_data_and_clock_back_and_keeps_grants(intuit: Caller) -> None:
+    before = intuit.lab("entities/Vendor")
+    intuit.post("vendor", {"DisplayName": "Passing Supply"}).raise_for_status()
+    intuit.lab("entities/Vendor", {"Id": "900001", "DisplayName": "Raw", "Active": True, "SyncToken": "0"})
+    assert len(intuit.rows("Vendor", "where DisplayName in ('Raw', 'Passing Supply')")) == 2
+    intuit.lab("clock", {"advance_s": 7200})
+    assert intuit.get("preferences").status_code == 401
+    intuit.lab("reset", {})
+    assert intuit.lab("entities/Vendor") == before
+    assert intuit.get("preferences").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("verb", "document"),
+    [
+        ("faults", {"fault": "500"}),
+        ("faults", [{"when": {"nth": 1}, "fault": "flood"}]),
+        ("faults", [{"when": {"moon": "full"}, "fault": "500"}]),
+        ("token", {"realm": "1"}),
+        ("entities/Custmoer", [{"Id": "1"}]),
+        ("entities/Customer", {"Id": 1}),
+    ],
+)
+def test_wrong_admin_calls_are_refused_with_a_reason(verb: str, document: Any, intuit: Caller) -> None:
+    answer = intuit.http.post(f"{intuit.url}/lab/{verb}", json=document, timeout=30)
+    assert answer.status_code == 400
+    assert answer.json()["error"]
+
+
+# Faults on demand ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "kind", "text"),
+    [
+        ("401", 401, "application/json", '"code":"3200"'),
+        ("403", 403, "application/json", '"code":"3100"'),
+        ("429", 429, "application/json", '"code":"3001"'),
+        ("429_xml", 429, "application/xml", '<Error code="3001">'),
+        ("500", 500, "application/json", '"code":"10000"'),
+        ("503_html", 503, "text/html", "<h1>Service Unavailable</h1>"),
+        ("wrong_content_type", 200, "text/html", '"Preferences"'),
+    ],
+)
+def test_the_nth_request_gets_the_fault_and_no_other(fault: str, status: int, kind: str, text: str, intuit: Caller) -> None:
+    intuit.lab("faults", [{"when": {"nth": 2}, "fault": fault}])
+    answers = [intuit.get("preferences") for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [200, status, 200]
+    assert answers[1].headers["Content-Type"].startswith(kind)
+    assert text in answers[1].text
+    assert answers[0].headers["Content-Type"].startswith("application/json")
+
+
+def test_a_truncated_answer_ends_half_way(intuit: Caller) -> None:
+    intuit.lab("faults", [{"when": {"entity": "customer"}, "fault": "truncated"}])
+    with pytest.raises(requests.exceptions.ChunkedEncodingError, match="IncompleteRead"):
+        intuit.query("select * from Customer")
+    assert intuit.query("select * from Vendor").status_code == 200
+
+
+def test_a_closed_connection_gives_no_answer_at_all(intuit: Caller) -> None:
+    intuit.lab("faults", [{"when": {"nth": 1}, "fault": "closed"}])
+    with pytest.raises(requests.exceptions.ConnectionError):
+        intuit.get("preferences")
+    assert intuit.get("preferences").status_code == 200
+
+
+def test_a_share_of_the_requests(intuit: Caller) -> None:
+    intuit.lab("faults", [{"when": {"share": 0.5}, "fault": "500"}])
+    seen = [intuit.get("preferences").status_code for _ in range(60)]
+    assert 10 < seen.count(500) < 50
+    intuit.lab("faults", [])
+    assert {intuit.get("preferences").status_code for _ in range(5)} == {200}
+
+
+def test_a_fault_by_path_and_number_of_times_also_reaches_the_token_endpoint(intuit: Caller) -> None:
+    intuit.lab("faults", [{"when": {"path": "/oauth2/", "times": 1}, "fault": "503_html"}])
+    form = {"grant_type": "refresh_token", "refresh_token": intuit.grant["refresh_token"]}
+    assert [intuit.token(**form).status_code for _ in range(2)] == [503, 200]
+
+
+def test_a_posted_query_is_counted_by_its_entity(intuit: Caller) -> None:
+    intuit.lab("faults", [{"when": {"entity": "Term"}, "fault": "500"}])
+    headers = {"Authorization": f"Bearer {intuit.grant['access_token']}"}
+    seen = [
+        intuit.http.post(f"{intuit.company}/query", data=f"select * from {entity}", headers=headers, timeout=30).status_code
+        for entity in ("Term", "Class")
+    ]
+    assert seen == [500, 200]
+
+
+# The program --------------------------------------------------------------------------------------------------------------
+
+
+def test_it_says_where_it_listens_and_ends_cleanly_on_sigterm() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "lab.intuit", "--port", "0", "--realm", "77"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        assert line.startswith("intuit look-alike on http://127.0.0.1:")
+        assert line.endswith(" realm 77\n")
+        port = int(line.split(":")[2].split()[0])
+        with socket.create_connection(("127.0.0.1", port), timeout=10):
+            os.kill(process.pid, signal.SIGTERM)
+            _, errors = process.communicate(timeout=30)
+    assert (process.returncode, errors) == (0, "")
+
+
+def test_the_company_writes_times_with_its_own_offset() -> None:
+    def offset(text: str) -> str:
+        return pacific(parse_time(text)).isoformat()[-6:]
+
+    assert [offset(f"2026-{day}T12:00:00+00:00") for day in ("01-15", "07-15")] == ["-08:00", "-07:00"]
+    assert offset("2026-03-08T09:59:59+00:00") == "-08:00"
+    assert offset("2026-03-08T10:00:00+00:00") == "-07:00"
+    assert offset("2026-11-01T08:59:59+00:00") == "-07:00"
+    assert offset("2026-11-01T09:00:00+00:00") == "-08:00"
+    assert parse_time("2026-07-15T12:00:00") == parse_time("2026-07-15T12:00:00-07:00")

@@ -1,0 +1,154 @@
+"""Writes to list entities: versions, names, the suffix of inactive records, and that a repeated request is done once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.contract.conftest import Caller
+
+
+def first(intuit: Caller, entity: str, rest: str = "") -> dict[str, Any]:
+    return intuit.rows(entity, f"{rest} maxresults 1")[0]
+
+
+def change(row: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    return {"Id": row["Id"], "SyncToken": row["SyncToken"], "sparse": True, **changes}
+
+
+def test_a_sparse_update_changes_what_was_sent_and_nothing_else(intuit: Caller) -> None:
+    row = first(intuit, "Vendor")
+    new = intuit.post("vendor", change(row, AcctNum="A-17")).json()["Vendor"]
+    assert int(new["SyncToken"]) == int(row["SyncToken"]) + 1
+    assert new["MetaData"]["LastUpdatedTime"] > row["MetaData"]["LastUpdatedTime"]
+    given = {"AcctNum", "SyncToken", "MetaData"}
+    assert {k: v for k, v in new.items() if k not in given} == {k: v for k, v in row.items() if k not in given}
+    assert intuit.get(f"vendor/{row['Id']}").json()["Vendor"] == new
+
+
+def test_a_full_update_empties_what_was_not_sent(intuit: Caller) -> None:
+    row = next(row for row in intuit.rows("Customer") if "PrimaryPhone" in row and "ParentRef" not in row)
+    sent = {name: row[name] for name in ("Id", "SyncToken", "DisplayName")}
+    new = intuit.post("customer", sent).json()["Customer"]
+    assert "PrimaryPhone" not in new
+    assert new["Balance"] == row["Balance"]
+
+
+def test_an_old_version_is_refused(intuit: Caller) -> None:
+    row = first(intuit, "Vendor")
+    intuit.post("vendor", change(row, AcctNum="A-17")).raise_for_status()
+    assert intuit.error(intuit.post("vendor", change(row, AcctNum="A-18")))["code"] == "5010"
+    assert intuit.get(f"vendor/{row['Id']}").json()["Vendor"]["AcctNum"] == "A-17"
+
+
+@pytest.mark.parametrize(
+    ("entity", "label"), [("Customer", "DisplayName"), ("Item", "Name"), ("Class", "Name"), ("Term", "Name")]
+)
+def test_inactivation_adds_the_suffix_hides_the_row_and_frees_the_name(entity: str, label: str, intuit: Caller) -> None:
+    rows = intuit.rows(entity, "orderby Id")
+    parents = {row["ParentRef"]["value"] for row in rows if "ParentRef" in row}
+    row = next(row for row in rows if not row.get("Balance") and row["Id"] not in parents and "ParentRef" not in row)
+    new = intuit.post(entity.lower(), change(row, Active=False)).json()[entity]
+    assert (new[label], new["Active"]) == (f"{row[label]} (deleted)", False)
+    if "FullyQualifiedName" in row:
+        assert new["FullyQualifiedName"] == f"{row['FullyQualifiedName']} (deleted)"
+    assert new.get("PrintOnCheckName") == row.get("PrintOnCheckName")
+    assert row["Id"] not in [other["Id"] for other in intuit.rows(entity, "maxresults 1000")]
+    again = intuit.post(entity.lower(), {label: row[label]})
+    assert again.status_code == 200
+    assert again.json()[entity]["Id"] != row["Id"]
+
+
+def test_a_record_with_a_balance_stays_active(intuit: Caller) -> None:
+    row = first(intuit, "Customer", "where Balance > '0'")
+    assert intuit.error(intuit.post("customer", change(row, Active=False)))["code"] == "6220"
+    assert intuit.get(f"customer/{row['Id']}").json()["Customer"] == row
+
+
+def test_a_name_is_taken_across_customers_vendors_and_employees_in_any_case(intuit: Caller) -> None:
+    for kind in ("Customer", "Vendor", "Employee"):
+        row = next(row for row in intuit.rows(kind) if "ParentRef" not in row)
+        assert intuit.error(intuit.post("vendor", {"DisplayName": row["DisplayName"].upper()}))["code"] == "6240"
+
+
+def test_a_hidden_inactive_record_still_holds_its_name(intuit: Caller) -> None:
+    row = first(intuit, "Customer")
+    intuit.lab("entities/Customer", {**row, "Active": False})
+    assert intuit.error(intuit.post("customer", {"DisplayName": row["DisplayName"]}))["code"] == "6240"
+
+
+def test_sub_customers_share_names_only_with_their_siblings(intuit: Caller) -> None:
+    parents = [row for row in intuit.rows("Customer") if "ParentRef" not in row][:2]
+    jobs = [{"DisplayName": "Boat House", "Job": True, "ParentRef": {"value": parent["Id"]}} for parent in parents]
+    made = [intuit.post("customer", job).json()["Customer"] for job in jobs]
+    assert [row["FullyQualifiedName"] for row in made] == [f"{parent['DisplayName']}:Boat House" for parent in parents]
+    assert [row["Level"] for row in made] == [1, 1]
+    assert intuit.error(intuit.post("customer", jobs[0]))["code"] == "6240"
+
+
+def test_nesting_ends_after_five_levels(intuit: Caller) -> None:
+    deepest = next(row for row in intuit.rows("Customer", "maxresults 1000") if row.get("Level") == 4)
+    sent = {"DisplayName": "Attic", "Job": True, "ParentRef": {"value": deepest["Id"]}}
+    assert intuit.error(intuit.post("customer", sent))["code"] == "6180"
+
+
+@pytest.mark.parametrize(
+    ("entity", "sent", "code"),
+    [
+        ("customer", {}, "6080"),
+        ("customer", {"DisplayName": "a:b"}, "6000"),
+        ("customer", {"DisplayName": "Lost", "ParentRef": {"value": "999999"}}, "610"),
+        ("term", {}, "2020"),
+        ("vendor", {"displayname": "x"}, "2010"),
+        ("vendor", {"Id": "999999", "SyncToken": "0", "sparse": True}, "610"),
+        ("taxcode", {"Name": "x"}, "500"),
+    ],
+)
+def test_refused_writes(entity: str, sent: dict[str, Any], code: str, intuit: Caller) -> None:
+    assert intuit.error(intuit.post(entity, sent))["code"] == code
+
+
+def test_a_customer_without_display_name_is_named_by_its_parts(intuit: Caller) -> None:
+    row = intuit.post("customer", {"GivenName": "Zoila", "FamilyName": "Quist"}).json()["Customer"]
+    assert (row["DisplayName"], row["PrintOnCheckName"], row["Active"]) == ("Zoila Quist", "Zoila Quist", True)
+
+
+def test_the_same_requestid_is_done_once_and_answered_alike(intuit: Caller) -> None:
+    sent = {"DisplayName": "Once Only Supply"}
+    one, two = (intuit.post("vendor", sent, requestid="r-1") for _ in range(2))
+    assert one.json() == two.json()
+    assert len(intuit.rows("Vendor", "where DisplayName = 'Once Only Supply'")) == 1
+    assert intuit.error(intuit.post("vendor", {"DisplayName": "Other Supply"}, requestid="r-1"))["code"] == "600"
+    assert intuit.error(intuit.post("vendor", sent, requestid="x" * 51))["code"] == "2130"
+
+
+def test_batch_items_stand_alone(intuit: Caller) -> None:
+    items = [
+        {"bId": "a", "Query": "select * from Term maxresults 1"},
+        {"bId": "b", "Query": "select * from NULL"},
+        {"bId": "c", "operation": "create", "Vendor": {"DisplayName": "Batch Supply"}},
+        {"bId": "d", "Query": "select count(*) from Customer"},
+    ]
+    answer = intuit.post("batch", {"BatchItemRequest": items})
+    seen = {item["bId"]: item for item in answer.json()["BatchItemResponse"]}
+    assert answer.status_code == 200
+    assert seen["a"]["QueryResponse"]["maxResults"] == 1
+    assert seen["b"]["Fault"]["Error"][0]["code"] == "4000"
+    assert seen["c"]["Vendor"]["DisplayName"] == "Batch Supply"
+    assert seen["d"]["QueryResponse"]["totalCount"] > 0
+    assert intuit.error(intuit.post("batch", {"BatchItemRequest": items * 8}))["code"] == "1040"
+
+
+def test_change_data_capture_tells_what_changed_since(intuit: Caller) -> None:
+    row = first(intuit, "Vendor")
+    # MetaData has whole seconds and an answer's time has milliseconds, so the change is made clearly later.
+    intuit.lab("clock", {"advance_s": 60})
+    since = intuit.get("preferences").json()["time"]
+    intuit.lab("clock", {"advance_s": 60})
+    new = intuit.post("vendor", change(row, AcctNum="A-99")).json()["Vendor"]
+    answer = intuit.get("cdc", entities="Vendor,Item", changedSince=since).json()["CDCResponse"][0]["QueryResponse"]
+    assert answer == [{"Vendor": [new], "startPosition": 1, "maxResults": 1}, {}]
+    assert intuit.error(intuit.get("cdc", entities="TaxCode", changedSince=since))["code"] == "500"
+    assert intuit.error(intuit.get("cdc", entities="Vendor", changedSince="soon"))["code"] == "2020"
