@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from lab.world import keys
 from lab.world.layout import (
     ACME_ROOT_FILE,
     CA_FILE,
+    CACHE,
     CALLBACK,
     EDGE_LAN,
     EDGE_MANAGEMENT,
@@ -21,11 +21,11 @@ from lab.world.layout import (
     MIRACLE_LAN,
     ROUTER_MANAGEMENT,
     ROUTER_WAN,
-    RUN,
     ZONE,
 )
 
 HEAD = "# Written by ./kit lab up, removed by ./kit lab down.\n"
+WHEELS = CACHE / "wheels"
 DATABASE_URL = f"postgresql+psycopg://qbo_sync@{MIRACLE_LAN}/miracle"
 
 
@@ -37,7 +37,7 @@ def files(checkout: Path) -> tuple[Path, Path]:
 
 def write(checkout: Path) -> None:
     """Write both files."""
-    for path, content in zip(files(checkout), (hosts(), variables(checkout)), strict=True):
+    for path, content in zip(files(checkout), (hosts(), variables()), strict=True):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(HEAD + yaml.safe_dump(content, sort_keys=False, width=160), encoding="utf-8")
 
@@ -67,12 +67,13 @@ def hosts() -> dict[str, Any]:
     }
 
 
-def variables(checkout: Path) -> dict[str, Any]:
+def variables() -> dict[str, Any]:
     """The site's variables. What the control node itself talks to has its management address, everything else its own name."""
     return {
         "ansible_user": "root",
         "ansible_ssh_private_key_file": str(keys.SSH_KEY),
         "ansible_ssh_common_args": " ".join(keys.ssh_arguments()),
+        "ansible_control_path_dir": str(keys.SSH_CONTROL),
         "ansible_python_interpreter": "/usr/bin/python3",
         "site_name": "lab",
         "site_fqdn": FQDN,
@@ -82,12 +83,12 @@ def variables(checkout: Path) -> dict[str, Any]:
         "site_router": "lab-router",
         "site_observer": "lab-observer",
         "site_upstream": f"http://{MIRACLE_LAN}:8080",
-        **_prerequisites(checkout),
-        **_connection(checkout),
+        **_prerequisites(),
+        **_connection(),
     }
 
 
-def _prerequisites(checkout: Path) -> dict[str, Any]:
+def _prerequisites() -> dict[str, Any]:
     return {
         "preflight_resolver": INTERNET_MANAGEMENT,
         "preflight_nameservers": [INTERNET_MANAGEMENT],
@@ -103,7 +104,7 @@ def _prerequisites(checkout: Path) -> dict[str, Any]:
         "certificate_email": f"it@{ZONE}",
         "certificate_acme_directory": f"https://acme.{LAB_ZONE}:14000/dir",
         "certificate_acme_ca_file": str(CA_FILE),
-        "certificate_wheel_directory": str(_wheels(checkout)),
+        "certificate_wheel_directory": str(WHEELS),
         "verify_ca_file": str(ACME_ROOT_FILE),
         "handoff_method": "smtp",
         "handoff_smtp_host": INTERNET_MANAGEMENT,
@@ -113,7 +114,7 @@ def _prerequisites(checkout: Path) -> dict[str, Any]:
     }
 
 
-def _connection(checkout: Path) -> dict[str, Any]:
+def _connection() -> dict[str, Any]:
     return {
         "qbo_sync_environment": "custom",
         "qbo_sync_discovery_url": f"https://intuit.{LAB_ZONE}/.well-known/openid_configuration",
@@ -126,10 +127,5 @@ def _connection(checkout: Path) -> dict[str, Any]:
         "qbo_sync_database_url": DATABASE_URL,
         "qbo_sync_database_password_file": str(keys.DATABASE_PASSWORD),
         "qbo_sync_profile": "reference",
-        "qbo_sync_wheel_directory": str(_wheels(checkout)),
+        "qbo_sync_wheel_directory": str(WHEELS),
     }
-
-
-def _wheels(checkout: Path) -> Path:
-    """Wheels made from this checkout, kept for this run of the lab only: the next may be of other sources."""
-    return RUN / "wheels" / f"python{sys.version_info.major}"

@@ -8,16 +8,19 @@ import secrets
 from pathlib import Path
 
 from lab.world.layout import EDGE_MANAGEMENT, INTERNET_MANAGEMENT, ROUTER_MANAGEMENT, RUN, SECRETS
-from lab.world.system import run
+from lab.world.system import run, succeeds
 
 SSH = RUN / "ssh"
 SSH_KEY = SSH / "id_ed25519"
 KNOWN_HOSTS = SSH / "known_hosts"
+# Ansible's kept connections: a new lab must never meet those of the one before it.
+SSH_CONTROL = SSH / "control"
 SSH_HOSTS = {"router": ROUTER_MANAGEMENT, "edge": EDGE_MANAGEMENT, "observer": INTERNET_MANAGEMENT}
 
 CLOUDFLARE_TOKEN = SECRETS / "cloudflare_token"
 TSIG_KEY = SECRETS / "tsig.key"
 TSIG_NAME = "lab-cloudflare"
+REALM = "9341454816381446"
 CLIENT_ID = "ABlabQboKitClientId0000000000000000000000000000000"
 CLIENT_SECRET = SECRETS / "qbo_client_secret"
 DATABASE_PASSWORD = SECRETS / "miracle_password"
@@ -56,6 +59,12 @@ def host_key(name: str) -> Path:
 def ssh_arguments() -> list[str]:
     """What ssh needs to know the lab's hosts and be known to them; host key checking stays on."""
     return ["-o", f"UserKnownHostsFile={KNOWN_HOSTS}", "-o", "StrictHostKeyChecking=yes", "-o", "IdentitiesOnly=yes"]
+
+
+def close_connections() -> None:
+    """End the connections to the lab's hosts that Ansible keeps open for its next task."""
+    for control in SSH_CONTROL.glob("*"):
+        succeeds("ssh", "-O", "exit", "-o", f"ControlPath={control}", "lab")
 
 
 def _keygen(path: Path, comment: str) -> None:

@@ -136,7 +136,7 @@ def start_intuit(materials: Materials) -> None:
     _module(
         "intuit",
         INTERNET,
-        *("lab.intuit", "--host", INTUIT_WAN, "--port", "443", *recorded),
+        *("lab.intuit", "--host", INTUIT_WAN, "--port", "443", "--realm", keys.REALM, *recorded),
         *("--client-id", keys.CLIENT_ID, "--client-secret-file", str(keys.CLIENT_SECRET), "--redirect-uri", CALLBACK),
         *("--tls-cert", str(issued.certificate), "--tls-key", str(issued.key)),
     )

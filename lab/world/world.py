@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import fcntl
-import importlib
-import importlib.util
 import json
 import shutil
 import ssl
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
+import sqlalchemy
+
+from lab import seed
 from lab.world import hosts, image, inventory, keys, network, services
 from lab.world.authority import Authority, Issued
 from lab.world.layout import (
@@ -22,6 +24,7 @@ from lab.world.layout import (
     CA_FILE,
     CACHE,
     CLOUDFLARE_WAN,
+    ENTRANCES,
     INTERNET_MANAGEMENT,
     INTUIT_WAN,
     LAB_ZONE,
@@ -100,6 +103,7 @@ def down() -> None:
 def sweep() -> None:
     """Remove every trace of the lab, whatever state it is in."""
     state = load_state()
+    keys.close_connections()
     kill_all()
     hosts.unmount_all()
     network.remove(state.forwarding if state else None)
@@ -141,19 +145,35 @@ def _certify() -> dict[str, Issued]:
     return {name: authority.issue(TLS, f"{name}.{LAB_ZONE}", address, INTERNET_MANAGEMENT) for name, address in addresses.items()}
 
 
+def _fetch(port: int, path: str) -> bytes:
+    """What a service of the lab's internet answers over TLS, its certificate checked."""
+    trust = ssl.create_default_context(cafile=str(CA_FILE))
+    with urllib.request.urlopen(f"https://{INTERNET_MANAGEMENT}:{port}/{path}", timeout=30, context=trust) as answer:
+        content: bytes = answer.read()
+        return content
+
+
 def _fetch_acme_root() -> None:
     """Pebble makes a new root at each start; who shall trust the site's certificate needs it."""
-    trust = ssl.create_default_context(cafile=str(CA_FILE))
-    with urllib.request.urlopen(f"https://{INTERNET_MANAGEMENT}:15000/roots/0", timeout=10, context=trust) as answer:
-        ACME_ROOT_FILE.write_bytes(answer.read())
+    ACME_ROOT_FILE.write_bytes(_fetch(ENTRANCES["pebble-management"].port, "roots/0"))
 
 
 def _fill_miracle() -> None:
-    """Load the reference schema and the company that already holds part of the data."""
-    if importlib.util.find_spec("lab.seed") is None:
-        return
-    url = f"postgresql+psycopg://qbo_sync@{MIRACLE_MANAGEMENT}/miracle"
-    importlib.import_module("lab.seed").fill(url, keys.DATABASE_PASSWORD.read_text(encoding="ascii").strip())
+    """Load the reference schema and the company that already holds part of what the Intuit look-alike serves."""
+
+    def entities(name: str) -> Sequence[Mapping[str, Any]]:
+        rows: list[Mapping[str, Any]] = json.loads(_fetch(ENTRANCES["intuit"].port, f"lab/entities/{name}"))
+        return rows
+
+    engine = sqlalchemy.create_engine(miracle_url())
+    seed.fill(engine, entities)
+    engine.dispose()
+
+
+def miracle_url() -> sqlalchemy.URL:
+    """The Miracle Service stand-in's database as this machine reaches it, password included."""
+    password = keys.DATABASE_PASSWORD.read_text(encoding="ascii").strip()
+    return sqlalchemy.URL.create("postgresql+psycopg", "qbo_sync", password, MIRACLE_MANAGEMENT, database="miracle")
 
 
 def _refuse_another_checkout() -> None:
