@@ -1,0 +1,141 @@
+"""What the look-alike knows: its zones and their records, tokens, clock, counters and faults on demand."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import random
+import time
+from collections import Counter, deque
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from lab.cloudflare.errors import throttled
+from lab.cloudflare.nameserver import NameServer
+from lab.cloudflare.records import Record
+from lab.cloudflare.tokens import Token
+
+# Cloudflare's limit for one user (facts/edge.md 4.1).
+LIMIT, WINDOW_S = 1200, 300
+FAULTS = ("429", "500", "503_html", "closed")
+CONDITIONS = ("nth", "share", "method", "path", "times")
+NAME_SERVERS = ("ada.ns.cloudflare.com", "bob.ns.cloudflare.com")
+
+
+@dataclass
+class Zone:
+    """One zone; ``status`` is ``active`` once the registrar delegates to ``name_servers``."""
+
+    name: str
+    name_servers: tuple[str, ...] = NAME_SERVERS
+    status: str = "active"
+    records: dict[str, Record] = field(default_factory=dict)
+    created_on: str = ""
+
+    @property
+    def id(self) -> str:
+        """The same at every start, so that notes about a zone stay good."""
+        return hashlib.sha256(self.name.encode()).hexdigest()[:32]
+
+
+@dataclass
+class Fault:
+    """A fault on demand: ``when`` names conditions that must all hold.
+
+    ``method``; ``path`` (a part of it); ``nth`` (1-based, of the requests the former let through); ``share`` (0 to 1, drawn from
+    a fixed seed); ``times`` limits how often. ``closed`` does what was asked and drops the connection instead of answering.
+    """
+
+    when: dict[str, Any]
+    fault: str
+    retry_after_s: int = WINDOW_S
+    seen: int = 0
+    fired: int = 0
+    random: random.Random = field(default_factory=lambda: random.Random(7))
+
+    def matches(self, method: str, path: str) -> bool:
+        """Count this request and say whether it gets the fault."""
+        when = self.when
+        if when.get("method", method).upper() != method or when.get("path", "") not in path:
+            return False
+        self.seen += 1
+        if "nth" in when and self.seen != when["nth"]:
+            return False
+        if "share" in when and self.random.random() >= when["share"]:
+            return False
+        if self.fired >= when.get("times", self.fired + 1):
+            return False
+        self.fired += 1
+        return True
+
+
+def parse_faults(document: Any) -> list[Fault]:
+    """The rules of a ``POST /lab/faults``. Raises ``ValueError`` for what nobody knows."""
+    if not isinstance(document, list) or not all(isinstance(rule, dict) for rule in document):
+        raise ValueError("a list of rules is expected")
+    for rule in document:
+        if rule.get("fault") not in FAULTS:
+            raise ValueError(f"unknown fault {rule.get('fault')}; known: {', '.join(FAULTS)}")
+        if unknown := set(rule.get("when", {})) - set(CONDITIONS):
+            raise ValueError(f"unknown condition {', '.join(sorted(unknown))}; known: {', '.join(CONDITIONS)}")
+    return [Fault(rule.get("when", {}), rule["fault"], int(rule.get("retry_after_s", WINDOW_S))) for rule in document]
+
+
+@dataclass
+class Lab:
+    """All of it. Changes of records happen under ``lock``, so that the name server sees them in the API's order."""
+
+    zones: dict[str, Zone]
+    tokens: dict[str, Token]
+    name_server: NameServer | None = None
+    limits: bool = True
+    faults: list[Fault] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+    offset_s: float = 0.0
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _requests: dict[str, deque[float]] = field(default_factory=dict)
+    _blocked_until: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Give every zone its birthday."""
+        for zone in self.zones.values():
+            zone.created_on = zone.created_on or self.now()
+
+    def seconds(self) -> float:
+        """Seconds since the epoch on the lab's clock."""
+        return time.time() + self.offset_s
+
+    def now(self) -> str:
+        """The lab's time in Cloudflare's form."""
+        return datetime.fromtimestamp(self.seconds(), UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+    def meter(self, token: str) -> None:
+        """Count one request of a token. Raises :class:`~lab.cloudflare.errors.ApiError` over the limit, and five minutes on."""
+        if not self.limits:
+            return
+        now = self.seconds()
+        window = self._requests.setdefault(token, deque())
+        while window and window[0] <= now - WINDOW_S:
+            window.popleft()
+        window.append(now)
+        if len(window) > LIMIT:
+            self._blocked_until[token] = now + WINDOW_S
+        left = self._blocked_until.get(token, 0.0) - now
+        if left > 0:
+            self.counts["throttled"] += 1
+            raise throttled(LIMIT, WINDOW_S, int(left) or 1)
+
+    async def write(self, zone: Zone, records: dict[str, Record]) -> None:
+        """Put these records in place of the zone's, in the name server first. Raises ``PublishError`` and changes nothing."""
+        if self.name_server is not None:
+            await self.name_server.publish(zone.name, zone.records.values(), records.values())
+        zone.records = records
+
+    async def reset(self) -> None:
+        """Back to the start: no records, faults or counts, and the right time."""
+        async with self.lock:
+            for zone in self.zones.values():
+                await self.write(zone, {})
+        self.faults, self.counts, self.offset_s = [], Counter(), 0.0
+        self._requests, self._blocked_until = {}, {}
