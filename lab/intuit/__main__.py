@@ -82,9 +82,17 @@ def _listen(host: str, port: int) -> socket.socket:
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind((host, port))
-    # Connections made from now on wait until the server accepts them, so whoever reads the line below may call at once.
-    listener.listen(128)
     return listener
+
+
+class Server(uvicorn.Server):
+    """Says that it is there once it answers."""
+
+    greeting = ""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        print(self.greeting, flush=True)
 
 
 def _stop(_signal: int, _frame: object) -> None:
@@ -117,8 +125,10 @@ def main() -> None:
         ssl_keyfile=arguments.tls_key,
     )
     scheme = "https" if arguments.tls_cert else "http"
-    print(f"intuit look-alike on {scheme}://{arguments.host}:{listener.getsockname()[1]} realm {arguments.realm}", flush=True)
-    uvicorn.Server(config).run(sockets=[listener])
+    host = f"[{arguments.host}]" if ":" in arguments.host else arguments.host
+    server = Server(config)
+    server.greeting = f"intuit look-alike on {scheme}://{host}:{listener.getsockname()[1]} realm {arguments.realm}"
+    server.run(sockets=[listener])
 
 
 if __name__ == "__main__":
