@@ -42,7 +42,7 @@ log = logging.getLogger("qbo_sync.web")
 BROWSER_COOKIE = "qbo_browser"
 _BROWSER_LIFE_S = 3600
 # A person is looking at the browser, and the proxy in front gives up after a minute.
-_PATIENCE_S = 10.0
+_PATIENCE_S = 5.0
 _FORM_BYTES = 4096
 _CONNECTED = (GrantState.connected, GrantState.expiring)
 
@@ -101,7 +101,8 @@ class Site:
         """Give the grant back to Intuit. Only by the button of a page that this browser was shown."""
         form = await _form(request)
         browser = request.cookies.get(BROWSER_COOKIE, "")
-        if not browser or not hmac.compare_digest(form.get("form_token", ""), self._form_token(browser)):
+        sent, expected = form.get("form_token", "").encode(), self._form_token(browser).encode()
+        if not browser or not hmac.compare_digest(sent, expected):
             return self.pages.render(
                 "problem", 403, title="Please try once more", text="This page was open for too long.", next="Go back and reload."
             )

@@ -1,0 +1,63 @@
+"""The web service as it runs in life: its own process on loopback, with a look-alike of Intuit."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+
+import pytest
+import requests
+from web_site import SERVE, TOML, TOP, Browser, Site, free_port, wait_until_served
+
+from lab.intuit.__main__ import CLIENT_ID, CLIENT_SECRET
+from lab.intuit.process import running
+from qbo_sync import config
+from qbo_sync.intuit import Connection, TokenStore
+
+
+@pytest.fixture(scope="session")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    folder = tmp_path_factory.mktemp("site")
+    port = free_port()
+    (folder / "secret").write_text(CLIENT_SECRET)
+    (folder / "secret").chmod(0o600)
+    with running("--redirect-uri", f"http://127.0.0.1:{port}/qbo/callback", "--strict-rotation", "--limits", "off") as lab:
+        public_url = f"http://127.0.0.1:{port}"
+        toml = folder / "acme.toml"
+        toml.write_text(TOML.format(lab=lab, client_id=CLIENT_ID, port=port, public_url=public_url))
+        with tempfile.TemporaryFile("w+") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-c", SERVE, str(toml)], stdout=output, stderr=output, env={**os.environ, "PYTHONPATH": str(TOP)}
+            )
+            try:
+                wait_until_served(process, public_url)
+                yield Site(public_url, lab, config.load(toml), output)
+            finally:
+                process.terminate()
+                process.wait(timeout=30)
+
+
+@pytest.fixture
+def site(service: Site) -> Site:
+    """Every test starts without a grant and without faults."""
+    service.fault()
+    TokenStore(service.settings).forget()
+    return service
+
+
+@pytest.fixture
+def browser(site: Site) -> Iterator[Browser]:
+    with requests.Session() as session:
+        yield Browser(site, session)
+
+
+@pytest.fixture
+def connected(site: Site) -> Site:
+    token = requests.post(f"{site.lab}/lab/token", json={}, timeout=10).json()
+    connection = Connection(site.settings)
+    connection.adopt(site.realm, token["refresh_token"])
+    connection.close()
+    return site

@@ -1,0 +1,114 @@
+"""A running web service of one site and a browser that visits it, as tests talk to them."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+from urllib.parse import parse_qsl, urlsplit
+
+import requests
+
+from lab.intuit.__main__ import CLIENT_ID, CLIENT_SECRET, REALM
+from qbo_sync.config import Settings
+
+TOP = Path(__file__).resolve().parents[3]
+SERVE = "import sys; from pathlib import Path; from qbo_sync import config, web; web.serve(config.load(Path(sys.argv[1])))"
+TOML = """
+site = "acme"
+[intuit]
+environment = "custom"
+discovery_url = "{lab}/.well-known/openid_configuration"
+api_url = "{lab}"
+client_id = "{client_id}"
+client_secret_file = "secret"
+redirect_uri = "http://127.0.0.1:{port}/qbo/callback"
+timeout_s = 5
+[miracle]
+database_url = "sqlite://"
+[store]
+directory = "store"
+[web]
+port = {port}
+public_url = "{public_url}"
+"""
+
+
+@dataclass
+class Site:
+    """A running web service."""
+
+    base: str
+    lab: str
+    settings: Settings
+    output: IO[str]
+    realm: str = REALM
+
+    def get(self, path: str, **values: Any) -> requests.Response:
+        return requests.get(self.base + path, allow_redirects=False, timeout=30, **values)
+
+    def consent(self, address: str, **form: str) -> str:
+        """Answer Intuit's consent page; the address that the browser is sent back to."""
+        asked = dict(parse_qsl(urlsplit(address).query))
+        sent = {**asked, "decision": "allow", "realm": REALM, **form}
+        answer = requests.post(address.partition("?")[0], sent, allow_redirects=False, timeout=10)
+        return answer.headers["location"]
+
+    def fault(self, *rules: dict[str, Any]) -> None:
+        requests.post(f"{self.lab}/lab/faults", json=list(rules), timeout=10).raise_for_status()
+
+    def unused(self, callback: str) -> bool:
+        """Whether the code in ``callback`` never reached the token service: it can still be exchanged."""
+        form = {
+            "grant_type": "authorization_code",
+            "code": dict(parse_qsl(urlsplit(callback).query))["code"],
+            "redirect_uri": self.settings.intuit.redirect_uri,
+        }
+        return requests.post(f"{self.lab}/oauth2/v1/tokens/bearer", form, auth=(CLIENT_ID, CLIENT_SECRET), timeout=10).ok
+
+    def said(self) -> str:
+        """What the service has written to its log so far."""
+        self.output.seek(0)
+        return self.output.read()
+
+
+@dataclass
+class Browser:
+    """One person's browser."""
+
+    site: Site
+    session: requests.Session
+
+    def get(self, path: str, **values: Any) -> requests.Response:
+        return self.session.get(self.site.base + path, allow_redirects=False, timeout=30, **values)
+
+    def post(self, path: str, **values: Any) -> requests.Response:
+        return self.session.post(self.site.base + path, allow_redirects=False, timeout=30, **values)
+
+    def begin(self) -> str:
+        """Intuit's consent address for this browser."""
+        return self.get("/qbo/connect/start").headers["location"]
+
+    def finish(self, callback: str) -> requests.Response:
+        return self.session.get(callback, allow_redirects=False, timeout=30)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def wait_until_served(process: subprocess.Popen[bytes], base: str) -> None:
+    while process.poll() is None:
+        try:
+            requests.get(f"{base}/qbo/healthz", timeout=5)
+        except requests.ConnectionError:
+            time.sleep(0.05)
+        else:
+            return
+    raise RuntimeError(f"the web service ended with {process.returncode}")
