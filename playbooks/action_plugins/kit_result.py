@@ -19,8 +19,9 @@ and in the role's ``rescue``, where it records the failure and fails with the sa
         state: failed
         problem: "{{ ansible_failed_result.msg | default('') }}"
 
-``fail: false`` records a failure and goes on. With ``state: waiting`` the fact ``kit_waiting`` is set too, ``{text, step}``: the playbook shows it and ends the site there.
-The task itself never counts as changed; in check mode the facts are published and nothing is recorded.
+``fail: false`` records a failure and goes on. With ``state: waiting`` the fact ``kit_waiting`` is set too, ``{text, step}``: the
+playbook shows it and ends the site there. The task itself never counts as changed; in check mode the facts are published and
+nothing is recorded.
 """
 
 from __future__ import annotations

@@ -53,8 +53,7 @@ class KitAction(ActionBase):  # type: ignore[misc]
         try:
             result.update(self.work(plain(arguments)))
         except Waiting as wait:
-            wait.site = wait.site or self.site
-            result.update(changed=False, waiting_for={"who": wait.who, "what": wait.what}, next=wait.next, msg=str(wait))
+            result.update(changed=False, **self.waits(wait))
         except KitError as error:
             error.site = error.site or self.site
             raise AnsibleActionFail(str(error)) from None
@@ -63,6 +62,11 @@ class KitAction(ActionBase):  # type: ignore[misc]
     def work(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """Do the task and return its result. Raises :class:`~qbo_sync.errors.KitError`."""
         raise NotImplementedError
+
+    def waits(self, wait: Waiting) -> dict[str, Any]:
+        """A wait for a person as part of a task's result."""
+        wait.site = wait.site or self.site
+        return {"waiting_for": {"who": wait.who, "what": wait.what}, "next": wait.next, "msg": str(wait)}
 
     @property
     def check_mode(self) -> bool:
@@ -74,6 +78,14 @@ class KitAction(ActionBase):  # type: ignore[misc]
         if name not in self.task_vars:
             return default
         return str(self._templar.template(self.task_vars[name]))
+
+    def secret_file(self, name: str) -> Path:
+        """The file that holds a secret, on the control node; one that ansible-vault encrypted is opened with the run's vault id.
+
+        A name that isn't there is handed on as it is: who reads it says what is missing and where.
+        """
+        path = Path(name).expanduser()
+        return Path(self._loader.get_real_file(str(path))) if name and path.is_file() else path
 
     @property
     def site(self) -> str:

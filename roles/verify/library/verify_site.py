@@ -3,6 +3,15 @@
 
 from __future__ import annotations
 
+import ipaddress
+import socket
+import ssl
+import time
+import urllib.request
+from http.client import HTTPConnection, HTTPException, HTTPResponse
+
+from ansible.module_utils.basic import AnsibleModule
+
 DOCUMENTATION = r"""
 module: verify_site
 short_description: Looks at a site's secure address from the outside
@@ -46,15 +55,6 @@ certificate:
   type: dict
   returned: when the chain is valid
 """
-
-import ipaddress
-import socket
-import ssl
-import time
-import urllib.request
-from http.client import HTTPConnection, HTTPException, HTTPResponse
-
-from ansible.module_utils.basic import AnsibleModule
 
 WRONG_NAME = "not-this-site.invalid"
 
@@ -120,7 +120,11 @@ class Look:
             "days_left": left,
         }
         seen = f"issued by {self.certificate['issuer']} for {', '.join(self.certificate['names'])}, {left} days left"
-        return left >= self.min_days, seen, "see why it was not renewed: systemctl status qbo-kit-certbot.service on the edge host"
+        return (
+            left >= self.min_days,
+            seen,
+            "on the edge host: systemctl status qbo-kit-certbot.service",
+        )
 
     def wrong_name(self):
         """A name that isn't ours gets no certificate at all."""

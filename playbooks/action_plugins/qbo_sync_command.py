@@ -1,0 +1,107 @@
+"""Run one ``qbo-sync`` command for the site on its edge host, as the user ``qbo-sync``, and read its JSON answer.
+
+::
+
+    - name: Compare both sides
+      qbo_sync_command:
+        command: [audit]
+
+The exit code decides: ``ok`` and ``attention`` go on, ``waiting`` publishes ``kit_waiting`` so that the playbook ends the site
+there, everything else fails with the program's own words. The task counts as changed only when something was
+written. The answer is published as ``qbo_sync_result`` and recorded under the command's name. In check mode nothing is run.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+
+from qbo_sync.edge import state
+from qbo_sync.edge.action import KitAction
+from qbo_sync.errors import KitError
+
+PROGRAM = "/opt/qbo-kit/qbo-sync/bin/qbo-sync"
+GOES_ON = (0, 3)
+WAITS = 5
+
+
+class ActionModule(KitAction):
+    """See the module's docstring."""
+
+    _requires_connection = True
+    arguments: ClassVar[dict[str, Any]] = {
+        "command": {"type": "list", "elements": "str", "required": True},
+    }
+
+    def work(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Run the command and turn its exit code into the task's result."""
+        command = arguments["command"]
+        if self.check_mode:
+            return {"skipped": True, "msg": f"{self.site}: `qbo-sync {' '.join(command)}` is not run in check mode"}
+        code, document = self._run(command)
+        step = "_".join(command)
+        said = words(document)
+        result = state.result(
+            changed=wrote(document),
+            state="waiting" if code == WAITS else "done" if code in GOES_ON else "failed",
+            seen={name: document[name] for name in ("outcome", "summary", "report", "requests") if document.get(name)},
+            waiting_for=_waiting_for(document) if code == WAITS else None,
+            next=said,
+        )
+        result = state.record(self.store / "state.json", self.site, step, result)
+        facts: dict[str, Any] = {"qbo_sync_result": result}
+        if code == WAITS:
+            facts["kit_waiting"] = {"step": step, "text": f"{self.site}: {step} waits for {result['waiting_for']['who']}\n{said}"}
+        answer = {
+            "changed": result["changed"],
+            "outcome": document.get("outcome"),
+            "seen": result["seen"],
+            "ansible_facts": facts,
+        }
+        if code not in GOES_ON and code != WAITS:
+            return {**answer, "failed": True, "exit_code": code, "msg": f"{self.site}: qbo-sync {' '.join(command)}: {said}"}
+        return answer | {"msg": said}
+
+    def _run(self, command: list[str]) -> tuple[int, dict[str, Any]]:
+        """Exit code and JSON answer. Raises :class:`KitError` when there is no such answer."""
+        settings = f"/etc/qbo-sync/{self.site}.toml"
+        line = ["runuser", "-u", "qbo-sync", "--", PROGRAM, "--config", settings, "--format", "json", *command]
+        done = self._low_level_execute_command(shlex.join(line), chdir="/")
+        try:
+            return done["rc"], dict(json.loads(done["stdout"]))
+        except ValueError as error:
+            raise KitError(
+                f"qbo-sync {' '.join(command)} gave no answer (exit code {done['rc']})",
+                seen=(done["stderr"].strip() or done["stdout"].strip())[-600:],
+                next="run playbooks/connect.yml, which installs qbo-sync on the edge host and writes its settings",
+            ) from error
+
+
+def words(document: dict[str, Any]) -> str:
+    """What a person should read of an answer: what failed or blocks, where the report is, and the next step."""
+    lines = []
+    for item in document.get("items", []):
+        if item.get("kind") == "error":
+            lines += [str(item.get("result", "")), *([f"  seen: {item['qbo']}"] if item.get("qbo") else [])]
+        elif item.get("severity") == "blocker":
+            sides = ", ".join(f"{side}: {item[key]}" for side, key in (("QBO", "qbo"), ("Miracle", "miracle")) if item.get(key))
+            lines.append(f"{item['id']}: {sides}" + (f"; {item['remedy']}" if item.get("remedy") else ""))
+    report = (document.get("report") or {}).get("html")
+    lines += [f"  report, on the edge host: {report}"] if report else []
+    lines += [f"  next: {document['next']}"] if document.get("next") else []
+    return "\n".join(lines) or str(document.get("outcome", ""))
+
+
+def wrote(document: dict[str, Any]) -> bool:
+    """Whether any count named ``written`` in the summary is above zero, kind by kind or in all."""
+    summary = document.get("summary") or {}
+    counts = [summary.get("written"), *(part.get("written") for part in summary.values() if isinstance(part, dict))]
+    return any(counts)
+
+
+def _waiting_for(document: dict[str, Any]) -> dict[str, str]:
+    what = next((str(item["result"]) for item in document.get("items", []) if item.get("kind") == "error"), document["command"])
+    who = str((document.get("summary") or {}).get("waiting_for") or "somebody outside")
+    return {"who": who, "what": what, "since": datetime.now(UTC).isoformat(timespec="seconds")}

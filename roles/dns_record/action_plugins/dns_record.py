@@ -1,0 +1,82 @@
+"""The site's A record, through ``qbo_sync.edge``; on the control node, in process.
+
+In check mode nothing is written and nothing is waited for; ``--diff`` shows the records at the name before and after.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from qbo_sync.edge import authoritative, dns
+from qbo_sync.edge.action import KitAction
+from qbo_sync.errors import UsageError, Waiting
+
+
+class ActionModule(KitAction):
+    """See the module's docstring."""
+
+    arguments: ClassVar[dict[str, Any]] = {
+        "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+        "provider": {"type": "str", "required": True},
+        "name": {"type": "str", "required": True},
+        "zone": {"type": "str", "required": True},
+        "address": {"type": "str", "required": True},
+        "ttl": {"type": "int", "default": dns.TTL},
+        "adopt": {"type": "bool", "default": False},
+        "token_file": {"type": "str", "default": "", "no_log": False},
+        "api_url": {"type": "str", "default": ""},
+        "api_ca_file": {"type": "str", "default": ""},
+        "nameservers": {"type": "list", "elements": "str", "default": []},
+        "resolver": {"type": "str", "default": ""},
+        "timeout_s": {"type": "int", "default": 300},
+    }
+
+    def work(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Make or remove the record, then wait until the world sees it."""
+        if not arguments["token_file"]:
+            raise UsageError(
+                "the DNS provider's API token is missing",
+                next="put the token into a file on the control node, mode 0600, and name it with dns_record_token_file",
+            )
+        provider = dns.provider(
+            arguments["provider"],
+            token_file=self.secret_file(arguments["token_file"]),
+            api_url=arguments["api_url"],
+            api_ca_file=arguments["api_ca_file"],
+        )
+        outcome = self._change(provider, arguments)
+        result = {"changed": outcome.changed, "diff": _diff(outcome), "zone": outcome.zone.name}
+        if arguments["state"] == "present" and not self.check_mode:
+            try:
+                result["servers"] = self._wait(arguments, outcome)
+            except Waiting as wait:
+                # The record may have been written just now; that is part of the result.
+                result |= self.waits(wait)
+        return result
+
+    def _change(self, provider: dns.Provider, arguments: dict[str, Any]) -> dns.Outcome:
+        place = {"name": arguments["name"], "zone": arguments["zone"], "site": self.site, "check": self.check_mode}
+        if arguments["state"] == "absent":
+            return dns.absent(provider, **place)
+        return dns.present(provider, address=arguments["address"], ttl=arguments["ttl"], adopt=arguments["adopt"], **place)
+
+    def _wait(self, arguments: dict[str, Any], outcome: dns.Outcome) -> list[str]:
+        """What each authoritative server answers; all of them tell the record, or an error says which does not."""
+        servers = authoritative.servers(outcome.zone.name, resolver=arguments["resolver"], nameservers=arguments["nameservers"])
+        said = authoritative.wait(
+            arguments["name"], arguments["address"], servers, ttl=arguments["ttl"], timeout_s=arguments["timeout_s"]
+        )
+        return [str(answer) for answer in said]
+
+
+def _diff(outcome: dns.Outcome) -> dict[str, str]:
+    """The records at the name before and after, one a line, as ``--diff`` shows them."""
+    before = [str(record) for record in outcome.before.records]
+    removed = {str(change.before) for change in outcome.changes if change.before}
+    added = [str(change.after) for change in outcome.changes if change.after]
+    after = [line for line in before if line not in removed] + added
+    return {"before": _lines(before), "after": _lines(after)}
+
+
+def _lines(texts: list[str]) -> str:
+    return "".join(f"{text}\n" for text in texts)
