@@ -58,8 +58,8 @@ def _answer(result: Any) -> Response:
     return JSONResponse({"result": result, "success": True, "errors": [], "messages": []})
 
 
-def _page(request: Request, found: list[dict[str, Any]], per_page: int) -> Response:
-    """One page of a list; past the end it is empty."""
+def _page(request: Request, found: list[dict[str, Any]], per_page: int, least_pages: int) -> Response:
+    """One page of a list; past the end it is empty. A list without entries has ``least_pages`` pages."""
     try:
         page = max(1, int(float(request.query_params.get("page", "1"))))
         per_page = max(1, int(float(request.query_params.get("per_page", str(per_page)))))
@@ -69,7 +69,7 @@ def _page(request: Request, found: list[dict[str, Any]], per_page: int) -> Respo
     info = {
         "page": page,
         "per_page": per_page,
-        "total_pages": -(-len(found) // per_page),
+        "total_pages": max(least_pages, -(-len(found) // per_page)),
         "count": len(chosen),
         "total_count": len(found),
     }
@@ -154,7 +154,7 @@ async def zones(request: Request, lab: Lab, token: Token) -> Response:
         for zone in sorted(lab.zones.values(), key=lambda zone: zone.name)
         if token.sees(zone.name) and name in (None, zone.name) and status in (None, zone.status)
     ]
-    return _page(request, seen, 20)
+    return _page(request, seen, 20, 0)
 
 
 async def zone(request: Request, lab: Lab, token: Token) -> Response:
@@ -188,7 +188,7 @@ async def records(request: Request, lab: Lab, token: Token) -> Response:
     """The zone's records, filtered."""
     zone = _zone(request, lab, token, not_permitted())
     found = [r.document() for r in zone.records.values() if _matches(r, request.query_params)]
-    return _page(request, found, 100)
+    return _page(request, found, 100, 1)
 
 
 async def create(request: Request, lab: Lab, token: Token) -> Response:
@@ -196,7 +196,7 @@ async def create(request: Request, lab: Lab, token: Token) -> Response:
     zone = _zone_to_change(request, lab, token)
     body = await _body(request)
     async with lab.lock:
-        record = made_from(body, zone.name, None, lab.now())
+        record = made_from(body, zone.name, None, lab.record_now())
         return await _keep(lab, zone, record)
 
 
@@ -210,7 +210,7 @@ async def edit(request: Request, lab: Lab, token: Token) -> Response:
     zone = _zone_to_change(request, lab, token)
     body = await _body(request)
     async with lab.lock:
-        return await _keep(lab, zone, made_from(body, zone.name, _record(request, zone), lab.now()))
+        return await _keep(lab, zone, made_from(body, zone.name, _record(request, zone), lab.record_now()))
 
 
 async def overwrite(request: Request, lab: Lab, token: Token) -> Response:
@@ -220,7 +220,7 @@ async def overwrite(request: Request, lab: Lab, token: Token) -> Response:
     async with lab.lock:
         old = _record(request, zone)
         bare = Record(old.name, old.type, old.content, created_on=old.created_on, id=old.id)
-        return await _keep(lab, zone, made_from(body, zone.name, bare, lab.now()))
+        return await _keep(lab, zone, made_from(body, zone.name, bare, lab.record_now()))
 
 
 async def delete(request: Request, lab: Lab, token: Token) -> Response:

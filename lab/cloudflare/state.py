@@ -107,8 +107,12 @@ class Lab:
         return time.time() + self.offset_s
 
     def now(self) -> str:
-        """The lab's time in Cloudflare's form."""
+        """The lab's time as a zone tells it."""
         return datetime.fromtimestamp(self.seconds(), UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+    def record_now(self) -> str:
+        """The lab's time as a record tells it: without zeros at the end (recorded so)."""
+        return self.now().rstrip("Z").rstrip("0").rstrip(".") + "Z"
 
     def meter(self, token: str) -> None:
         """Count one request of a token. Raises :class:`~lab.cloudflare.errors.ApiError` over the limit, and five minutes on."""
