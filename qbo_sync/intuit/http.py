@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import random
 import signal
 import time
@@ -65,10 +66,17 @@ class Answer:
 
 
 class Http:
-    """A session with one patience. ``patience_s`` is how long one request may wait for Intuit in all."""
+    """A session with one patience.
 
-    def __init__(self, settings: Settings, *, patience_s: float = 300.0, sleep: Sleep = time.sleep) -> None:
-        self._timeout = (min(_CONNECT_TIMEOUT_S, settings.intuit.timeout_s), settings.intuit.timeout_s)
+    ``timeout_s`` is how long Intuit may be silent (the settings' own unless given), ``patience_s`` how long one request may take
+    in all before it is given up instead of repeated.
+    """
+
+    def __init__(
+        self, settings: Settings, *, timeout_s: float | None = None, patience_s: float = 300.0, sleep: Sleep = time.sleep
+    ) -> None:
+        silence_s = min(timeout_s or settings.intuit.timeout_s, settings.intuit.timeout_s)
+        self._timeout = (min(_CONNECT_TIMEOUT_S, silence_s), silence_s)
         # Said at each request: requests would otherwise prefer REQUESTS_CA_BUNDLE of the environment.
         self._verify: bool | str = str(settings.intuit.ca_file) if settings.intuit.ca_file else True
         self._patience_s = patience_s
@@ -103,7 +111,9 @@ class Http:
         attempt = 0
         while True:
             self.counters.waited_s += before()
+            began = time.monotonic()
             outcome = self._try(method, url, what, headers, data)
+            waited += time.monotonic() - began
             if isinstance(outcome, Answer):
                 fault = faults.parse(outcome.status, outcome.body) if outcome.status >= 400 else None
                 if fault is None or not fault.passing:
@@ -111,8 +121,8 @@ class Http:
                 reason, busy = str(fault), fault.throttled
                 asked = _retry_after(outcome)
             else:
-                reason, busy, asked = outcome, False, None
-            delay = asked if asked is not None else _backoff(attempt, busy)
+                reason, busy, asked = outcome, False, 0.0
+            delay = max(asked, _backoff(attempt, busy))
             if busy:
                 self.counters.throttled += 1
             if waited + delay > self._patience_s:
@@ -209,7 +219,7 @@ def _backoff(attempt: int, busy: bool) -> float:
     return random.uniform(longest / 2, longest)  # noqa: S311 - spreads load, hides nothing
 
 
-def _retry_after(answer: Answer) -> float | None:
+def _retry_after(answer: Answer) -> float:
     """Intuit documents no Retry-After (facts 2.7); a proxy in between may send one, in seconds or as a date."""
     value = answer.headers.get("Retry-After", "")
     try:
@@ -218,5 +228,5 @@ def _retry_after(answer: Answer) -> float | None:
         try:
             seconds = parsedate_to_datetime(value).timestamp() - time.time()
         except ValueError:
-            return None
-    return min(max(seconds, 0.1), _LONGEST_WAIT_S)
+            return 0.0
+    return min(max(seconds, 0.0), _LONGEST_WAIT_S) if math.isfinite(seconds) else 0.0

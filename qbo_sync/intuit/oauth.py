@@ -346,25 +346,27 @@ def authorize(connection: Connection, callback: str, *, browser: str, allow_othe
 def parse_callback(callback: str) -> dict[str, str]:
     """The values Intuit sent with the browser: ``state``, and either ``error`` or ``code`` and ``realmId``, all checked."""
     if len(callback) > _CALLBACK_BYTES:
-        raise CallbackRefused("the answer is too long to be Intuit's", seen=f"{len(callback)} characters")
+        raise CallbackRefused("the answer that came back is too long to be Intuit's", seen=f"{len(callback)} characters")
     query = urlsplit(callback.strip()).query if "?" in callback else callback.strip()
     try:
         pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=20, errors="strict")
     except ValueError:
-        raise CallbackRefused("the answer cannot be read") from None
+        raise CallbackRefused("the answer that came back from QuickBooks cannot be read") from None
     values: dict[str, str] = {}
     for name, value in pairs:
         if name not in _LONGEST:
             continue
         if name in values:
-            raise CallbackRefused(f"the answer holds {name} twice")
+            raise CallbackRefused(f"the answer that came back from QuickBooks holds {name} twice")
         if not value or len(value) > _LONGEST[name] or any(unicodedata.category(c).startswith("C") for c in value):
-            raise CallbackRefused(f"the answer's {name} is empty, too long or holds control characters")
+            raise CallbackRefused(f"{name} in the answer that came back is empty, too long or holds control characters")
         values[name] = value
     needed = ("state",) if "error" in values else ("state", "code", "realmId")
     missing = [name for name in needed if name not in values]
     if missing:
-        raise CallbackRefused("the answer is not complete", seen=f"without {', '.join(missing)}", next="start again")
+        raise CallbackRefused(
+            "the answer that came back from QuickBooks is not complete", seen=f"without {', '.join(missing)}", next="start again"
+        )
     if "realmId" in values and not re.fullmatch(r"[0-9]+", values["realmId"]):
         raise CallbackRefused("the company number is not a number")
     return values

@@ -42,6 +42,7 @@ log = logging.getLogger("qbo_sync.web")
 BROWSER_COOKIE = "qbo_browser"
 _BROWSER_LIFE_S = 3600
 # A person is looking at the browser, and the proxy in front gives up after a minute.
+_TIMEOUT_S = 20.0
 _PATIENCE_S = 5.0
 _FORM_BYTES = 4096
 _CONNECTED = (GrantState.connected, GrantState.expiring)
@@ -60,7 +61,9 @@ class Site:
     @contextmanager
     def connection(self) -> Iterator[Connection]:
         """The site's connection, for one request."""
-        with closing(Connection(self.settings, http=Http(self.settings, patience_s=_PATIENCE_S))) as connection:
+        with closing(
+            Connection(self.settings, http=Http(self.settings, timeout_s=_TIMEOUT_S, patience_s=_PATIENCE_S))
+        ) as connection:
             yield connection
 
     def home(self, request: Request) -> Response:

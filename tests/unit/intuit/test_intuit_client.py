@@ -276,6 +276,17 @@ def test_a_server_that_is_not_there(connected: Settings, rests: Rests) -> None:
         intuit.preferences()
 
 
+@pytest.mark.parametrize("value", ["nan", "inf", "-5", "0", "soon", "Wed, 21 Oct 2015 07:28:00 GMT"])
+def test_a_strange_retry_after_neither_stops_nor_hurries(connected: Settings, rests: Rests, value: str) -> None:
+    with (
+        serving(503, {"Retry-After": value}, b"") as base,
+        Intuit.open(elsewhere(connected, base), sleep=rests) as intuit,
+        pytest.raises(Unreachable),
+    ):
+        intuit.preferences()
+    assert 5 <= intuit.counters.made <= 15
+
+
 def test_retry_after_is_obeyed(connected: Settings, rests: Rests) -> None:
     with (
         serving(503, {"Retry-After": "7"}, b"") as base,
