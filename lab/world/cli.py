@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 from lab.world import keys, services, world
+from lab.world.access import Lab
 from qbo_sync.errors import KitError
 
 USAGE = """usage: ./kit lab COMMAND
@@ -39,8 +40,7 @@ def shell(name: str) -> int:
     if host not in keys.SSH_HOSTS:
         sys.stderr.write(USAGE)
         return 2
-    command = ["ssh", "-i", str(keys.SSH_KEY), *keys.ssh_arguments(), f"root@{keys.SSH_HOSTS[host]}"]
-    return subprocess.call(command)
+    return subprocess.call(Lab().command(host))
 
 
 def main(arguments: list[str]) -> int:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -68,9 +67,9 @@ class Host:
                 shutil.copytree(self.image / inside.lstrip("/"), kept)
             self.binds.append((kept, inside))
 
-    def boot(self) -> subprocess.Popen[bytes]:
+    def boot(self) -> None:
         """Start its systemd. Its network namespace is empty until its links are plugged in."""
-        return spawn(self.name, *self._nspawn(), "--private-network", "--boot")
+        spawn(self.name, *self._nspawn(), "--private-network", "--boot")
 
     def execute(self, namespace: str, *command: str, user: str = "root", environment: dict[str, str] | None = None) -> None:
         """Run one program of the image in a prepared network namespace."""

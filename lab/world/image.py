@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 
 from lab.world.layout import CACHE, HOSTS
-from lab.world.system import cgroup_roots, run, spawn, succeeds, tail
+from lab.world.system import cgroup_roots, run, run_in_group, succeeds, tail
 from qbo_sync.errors import KitError
 
 # Program -> Debian package: only what boots and wires the lab. Its daemons live in the image.
@@ -95,7 +95,7 @@ def ensure() -> Path:
     log = CACHE / "image.log"
     CACHE.mkdir(parents=True, exist_ok=True)
     log.unlink(missing_ok=True)
-    if spawn("image", *recipe(), str(new), log=log).wait() != 0:
+    if run_in_group("image", log, *recipe(), str(new)) != 0:
         raise KitError("lab: the hosts' image could not be built", seen=tail(log), next="check that apt works on this machine")
     new.rename(image)
     return image

@@ -11,7 +11,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from lab.world.layout import LOGS, PREFIX, TOP
@@ -72,13 +72,17 @@ def cgroup_roots() -> list[Path]:
     return roots
 
 
-def spawn(
-    name: str, *command: str, environment: Mapping[str, str] | None = None, log: Path | None = None
-) -> subprocess.Popen[bytes]:
-    """Start a program in the control group ``qbokit/<name>``; it goes on when this command ends.
+def spawn(name: str, *command: str) -> None:
+    """Start a program in the control group ``qbokit/<name>``; it goes on when this command ends and is nobody's child.
 
     It writes to ``/run/qbo-kit/log/<name>.log`` and runs in the checkout's folder.
     """
+    if run_in_group(name, log_file(name), "setsid", "--fork", *command) != 0:
+        raise KitError(f"lab: {name} could not be started", seen=tail(log_file(name)))
+
+
+def run_in_group(name: str, log: Path, *command: str) -> int:
+    """Run a program to its end in the control group ``qbokit/<name>`` and return its exit status."""
     groups = [root / PREFIX / name for root in cgroup_roots()]
     for group in groups:
         group.mkdir(parents=True, exist_ok=True)
@@ -87,19 +91,12 @@ def spawn(
         for group in groups:
             (group / "cgroup.procs").write_text("0", encoding="ascii")
 
-    target = log or log_file(name)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with target.open("ab") as output:
-        return subprocess.Popen(
-            command,
-            cwd=TOP,
-            env={**os.environ, **(environment or {})},
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-            preexec_fn=enter,
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as output:
+        done = subprocess.run(
+            command, cwd=TOP, check=False, preexec_fn=enter, stdin=subprocess.DEVNULL, stdout=output, stderr=output
         )
+    return done.returncode
 
 
 def processes(name: str = "") -> set[int]:
