@@ -25,7 +25,7 @@ def document(answer: Answer) -> str:
     values = {key: getattr(answer, key) for key in _KEYS}
     if answer.next:
         values["next"] = answer.next
-    return json.dumps(values, indent=2, default=str) + "\n"
+    return json.dumps(values, indent=2, default=str)
 
 
 def write(
@@ -54,7 +54,7 @@ def write(
     with whole_file(paths["xlsx"]) as part:
         workbook.save(story, part)
     with whole_file(paths["json"]) as part:
-        part.write_text(document(answer), encoding="ascii")
+        part.write_text(document(answer) + "\n", encoding="ascii")
     return dict(answer.report)
 
 

@@ -82,7 +82,7 @@ def render(story: Story) -> str:
     style = environment.get_template("page.css").render()
     script = environment.get_template("filter.js").render()
     template = environment.get_template(_TEMPLATE.get(story.answer.command, "lists.html.j2"))
-    tables = _tables(story)
+    tables = [_table(title, rows) for title, rows in words.tables_of(story).items()]
     listed = sum(table.number for table in tables)
     return template.render(
         story=story,
@@ -162,14 +162,6 @@ def _kinds(story: Story) -> list[KindSection]:
     ]
 
 
-def _tables(story: Story) -> list[Table]:
-    """The tables given; a report that was given nothing else lists the answer's items."""
-    given = dict(story.tables)
-    if not given and not story.findings and not story.rows and story.answer.items:
-        given = {"Details": story.answer.items}
-    return [_table(title, rows) for title, rows in given.items()]
-
-
 def _table(title: str, rows: Sequence[Mapping[str, Any]]) -> Table:
     keys = _shown_columns(rows)
     return Table(
@@ -185,7 +177,8 @@ def _shown_columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
 
     def tells(key: str) -> bool:
         values = {words.said(row.get(key)) for row in rows}
-        return key == "decision" or (values != {""} and (key not in ("kind", "result") or len(values) > 1 or len(rows) == 1))
+        constant = len(values) == 1 and len(rows) > 1
+        return key == "decision" or (values != {""} and not (constant and key in ("kind", "result")))
 
     told = [key for key in words.columns(rows) if tells(key)]
     return sorted(told, key=lambda key: {"name": 0, "decision": 2}.get(key, 1))

@@ -38,8 +38,8 @@ def show(answer: Answer, *, findings: Sequence[Finding] = (), rows: Sequence[Pla
     mark, style = _TONE[words.tone(answer)]
     screen.line(f"{words.report_title(answer)} · {answer.site}", style="bold")
     screen.item(mark, style, words.verdict(answer, findings, rows, len(answer.items)), style="bold")
-    for line in answer.lines:
-        screen.line(line, indent=2)
+    for line in (part for said in answer.lines for part in said.split("\n")):
+        screen.line(line, indent=2 + len(line) - len(line.lstrip(" ")))
     if findings:
         _show_findings(screen, findings)
     counts = words.kind_counts(answer, rows) if answer.command in ("plan", "import") else {}
@@ -83,7 +83,8 @@ class _Screen:
 
     def item(self, mark: str, mark_style: str, value: object, *, indent: int = 0, style: str = "") -> None:
         """A line that begins with a mark; further lines stand under the text, not under the mark."""
-        self._hanging(self.text(mark, mark_style), self.text(value, style), indent, len(mark) + 1)
+        sign = self.text(mark, mark_style)
+        self._hanging(sign, self.text(value, style), indent, len(sign.plain) + 1)
 
     def labelled(self, label: str, value: object, *, indent: int = 0, width: int = 10) -> None:
         """``label`` in a column of its own, then ``value``."""

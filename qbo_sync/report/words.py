@@ -111,13 +111,15 @@ _COLUMN = {
     "qbo": "QuickBooks Online",
     "miracle": "Miracle Service",
     "remedy": "How to correct it",
-    "id": "Id",
+    "equal": "The same on both sides",
+    "only_qbo": "Only in QuickBooks Online",
+    "only_miracle": "Only in Miracle Service",
 }
 
 
 def report_title(answer: Answer) -> str:
     """``Audit Report`` for ``audit``; a plain title for a command that has no name of its own."""
-    return REPORT_TITLE.get(answer.command, f"{answer.command.capitalize()} Report")
+    return REPORT_TITLE.get(answer.command, f"{answer.command.title()} Report")
 
 
 def moment(made_at: datetime) -> str:
@@ -132,12 +134,17 @@ def count(number: int, one: str, many: str = "") -> str:
 
 def kind_title(kind: str) -> str:
     """What people call a record kind; any other word (``tax_code``) in readable form."""
-    return TITLE[Kind(kind)] if kind in set(Kind) else kind.replace("_", " ").capitalize()
+    return TITLE[Kind(kind)] if kind in set(Kind) else _readable(kind)
 
 
 def column_title(key: str) -> str:
     """The heading of a column named ``key``."""
-    return _COLUMN.get(key, key.replace("_", " ").capitalize())
+    return _COLUMN.get(key) or _readable(key)
+
+
+def _readable(name: str) -> str:
+    text = name.replace("_", " ")
+    return text[:1].upper() + text[1:]
 
 
 def columns(rows: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
@@ -154,6 +161,31 @@ def said(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return ", ".join(map(said, value))
     return "" if value is None else str(value)
+
+
+def tables_of(story: Story) -> dict[str, Sequence[Mapping[str, Any]]]:
+    """The tables of a report: those given; otherwise the answer's items, for a report that lists nothing else."""
+    if story.tables or story.findings or story.rows:
+        return dict(story.tables)
+    if story.answer.command == "reconcile":
+        return _differences(story.answer.items)
+    return {"Details": story.answer.items} if story.answer.items else {}
+
+
+def _differences(items: Sequence[Mapping[str, Any]]) -> dict[str, Sequence[Mapping[str, Any]]]:
+    """A reconciliation's items as one table per result; where only Miracle has the row, its reason is the name there."""
+    found: dict[str, list[Mapping[str, Any]]] = {}
+    for item in items:
+        alone = item.get("result") == "only_miracle"
+        line = {
+            "name": item.get("reason" if alone else "qbo"),
+            "kind": item.get("kind"),
+            "qbo_id": item.get("id"),
+            "miracle_id": item.get("miracle"),
+            "reason": "" if alone else item.get("reason"),
+        }
+        found.setdefault(column_title(str(item.get("result", "other"))), []).append(line)
+    return dict(found)
 
 
 def full_name(row: PlannedRow) -> str:
@@ -219,9 +251,12 @@ def tone(answer: Answer) -> str:
 
 def verdict(answer: Answer, findings: Sequence[Finding] = (), rows: Sequence[PlannedRow] = (), listed: int = 0) -> str:
     """The sentence a report begins with. ``listed`` is how many records its tables list."""
-    spoken = answer.outcome in ("ok", "attention") or (answer.outcome == "blocked" and answer.command == "audit")
+    counts = finding_counts(answer, findings)
+    if answer.command == "audit" and answer.outcome == "blocked" and counts["blocker"]:
+        return _audit_verdict(counts)
+    spoken = answer.outcome in ("ok", "attention")
     if spoken and answer.command == "audit":
-        return _audit_verdict(finding_counts(answer, findings))
+        return _audit_verdict(counts)
     if spoken and answer.command == "plan":
         return _plan_verdict(kind_counts(answer, rows), rows)
     if spoken and answer.command == "import":
@@ -229,7 +264,7 @@ def verdict(answer: Answer, findings: Sequence[Finding] = (), rows: Sequence[Pla
     if spoken and answer.command == "reconcile":
         return _reconcile_verdict(answer.summary)
     if spoken and answer.command == "review":
-        return f"{count(listed, 'record')} came in from QuickBooks Online. Mark the ones you do not want to keep."
+        return _review_verdict(listed)
     if spoken and answer.command == "prepare":
         return _prepare_verdict(listed)
     if answer.outcome == "blocked" and answer.command == "import":
@@ -287,6 +322,12 @@ def _reconcile_verdict(summary: Mapping[str, Any]) -> str:
     if off:
         said = f"{count(off, 'record')} {'does' if off == 1 else 'do'} not agree; {equal:,} {_are(equal)} the same."
     return said + (f" {count(extra, 'record exists', 'records exist')} only in Miracle Service, which is fine." if extra else "")
+
+
+def _review_verdict(listed: int) -> str:
+    if not listed:
+        return "There is nothing to review: no record that came in from QuickBooks Online is left."
+    return f"{count(listed, 'record')} came in from QuickBooks Online. Mark the ones you do not want to keep."
 
 
 def _prepare_verdict(listed: int) -> str:

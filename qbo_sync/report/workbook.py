@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -98,11 +98,8 @@ def _plan_sheets(story: Story) -> list[_Sheet]:
 
 def _table_sheets(story: Story) -> list[_Sheet]:
     """One sheet per table; one with a column ``decision`` keeps the plain column names, since a command reads it back."""
-    given: Mapping[str, Sequence[Mapping[str, Any]]] = story.tables
-    if not given and not story.findings and not story.rows and story.answer.items:
-        given = {"Details": story.answer.items}
     sheets = []
-    for title, rows in given.items():
+    for title, rows in words.tables_of(story).items():
         keys = words.columns(rows)
         ticked = "decision" in keys
         sheets.append(
@@ -120,7 +117,7 @@ def _summary(sheet: Worksheet, story: Story, sheets: Sequence[tuple[str, _Sheet]
     answer = story.answer
     for column, width in zip("ABCDEFGHIJ", (34, *[12] * 9), strict=True):
         sheet.column_dimensions[column].width = width
-    listed = sum(len(rows) for rows in story.tables.values())
+    listed = sum(map(len, words.tables_of(story).values()))
     sheet.append([_cell(sheet, words.report_title(answer), font=_TITLE)])
     sheet.append([_cell(sheet, story.company, font=_BOLD)])
     sheet.append([_cell(sheet, f"{words.moment(story.made_at)}, site {answer.site}")])

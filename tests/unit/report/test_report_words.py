@@ -1,0 +1,76 @@
+"""The sentence a report begins with is true, and says what a person has to do."""
+
+from __future__ import annotations
+
+import pytest
+
+from qbo_sync.report import words
+from qbo_sync.switch.model import Answer, Kind, PlannedRow, Result
+from tests.unit.report import sample
+
+
+def audit(outcome: str, blocker: int = 0, warning: int = 0) -> Answer:
+    return Answer("audit", "acme", outcome, {"blocker": blocker, "warning": warning, "info": 0, "accepted": 0})
+
+
+def of(command: str, *rows: PlannedRow, written: bool = False) -> str:
+    return words.verdict(Answer(command, "acme", "ok", sample.kind_summary(list(rows), written=written)), rows=rows)
+
+
+NEW, MATCHED = sample.planned("1", "a"), sample.planned("2", "b", Result.MATCHED)
+WEAK, INVALID = sample.planned("3", "c", Result.WEAK), sample.planned("4", "d", Result.INVALID)
+CREATED = sample.planned("5", "e", Result.WEAK, action="insert", decision="create")
+SKIPPED = sample.planned("6", "f", Result.WEAK, decision="skip")
+
+
+@pytest.mark.parametrize(
+    ("said", "verdict"),
+    [
+        (words.verdict(audit("blocked", 3)), "3 things must be corrected before the import can run."),
+        (words.verdict(audit("blocked", 1)), "1 thing must be corrected before the import can run."),
+        (words.verdict(audit("attention", 0, 2)), "Nothing stops the import. 2 things should be checked first."),
+        (words.verdict(audit("ok")), "QuickBooks Online and Miracle Service match. The import can run."),
+        (of("plan", NEW, MATCHED), "1 new record will be added to Miracle Service; 1 is already there and stays as it is."),
+        (
+            of("plan", NEW, MATCHED, WEAK, INVALID, CREATED, SKIPPED),
+            "2 new records will be added to Miracle Service; 1 is already there and stays as it is."
+            " 1 record needs your decision. 1 record cannot be imported as it is.",
+        ),
+        (of("plan", MATCHED), "Nothing new: Miracle Service already has all 1 record that can be imported."),
+        (
+            of("import", NEW, MATCHED, MATCHED, written=True),
+            "1 new record came into Miracle Service; 2 are already there and stay as they are.",
+        ),
+        (of("import", MATCHED), "Nothing new came in: Miracle Service already had every record that could be imported."),
+        (
+            words.verdict(sample.reconcile_answer()),
+            "2 records do not agree; 41 are the same. 1 record exists only in Miracle Service, which is fine.",
+        ),
+        (words.verdict(Answer("reconcile", "acme", "ok", {"equal": 3})), "Both sides agree: 3 records are the same."),
+        (words.verdict(Answer("import", "acme", "blocked")), "The import was refused; nothing was written to Miracle Service."),
+        (words.verdict(Answer("audit", "acme", "unreachable")), "A service did not answer in time. It is safe to try again."),
+        (words.verdict(Answer("plan", "acme", "reconnect")), "QuickBooks Online has to be connected again."),
+    ],
+)
+def test_verdict(said: str, verdict: str) -> None:
+    assert said == verdict
+
+
+def test_an_audit_that_another_run_blocked_does_not_claim_a_match() -> None:
+    assert "match" not in words.verdict(Answer("audit", "acme", "blocked"))
+
+
+def test_figures_are_counted_from_rows_when_the_summary_has_none() -> None:
+    counts = words.kind_counts(Answer("plan", "acme"), [NEW, MATCHED])
+    assert counts == {Kind.CUSTOMER: {"read": 2, "new": 1, "matched": 1}}
+
+
+def test_what_needs_a_person_comes_first() -> None:
+    order = [row.result for row in words.in_order([MATCHED, NEW, INVALID, WEAK])]
+    assert order == [Result.WEAK, Result.INVALID, Result.NEW, Result.MATCHED]
+
+
+def test_findings_of_one_rule_share_what_is_the_same() -> None:
+    taxes, terms = words.by_rule(sample.findings()[:3])
+    assert (taxes.title, taxes.remedy, taxes.where) == ("title of TAX-001", "", "click TAX-001")
+    assert (terms.remedy, len(taxes.findings), len(terms.findings)) == ("mend TRM-001", 2, 1)
