@@ -185,10 +185,11 @@ def _matches(record: Record, query: Mapping[str, str]) -> bool:
 
 
 async def records(request: Request, lab: Lab, token: Token) -> Response:
-    """The zone's records, filtered."""
+    """The zone's records, filtered; by type, name and age, the newest first (recorded so)."""
     zone = _zone(request, lab, token, not_permitted())
-    found = [r.document() for r in zone.records.values() if _matches(r, request.query_params)]
-    return _page(request, found, 100, 1)
+    found = [r for r in reversed(zone.records.values()) if _matches(r, request.query_params)]
+    found.sort(key=lambda r: (r.type, r.name))
+    return _page(request, [r.document() for r in found], 100, 1)
 
 
 async def create(request: Request, lab: Lab, token: Token) -> Response:
