@@ -7,6 +7,7 @@ import unicodedata
 
 _SPACES = re.compile(r"\s+")
 _NOT_WORD = re.compile(r"[^\w\s]+")
+_APOSTROPHES = re.compile("['`\u00b4\u2018\u2019\u02bc]")
 _NUMBERED = re.compile(r"^(?P<name>.*\S)\s+\d{1,6}$")
 _LEGAL_FORMS = {"inc", "incorporated", "llc", "ltd", "limited", "co", "company", "corp", "corporation", "gmbh", "pty", "plc"}
 
@@ -28,7 +29,7 @@ def parent_of(path: str) -> str:
 
 def loose(name: str) -> str:
     """``name`` without punctuation, legal form and word order; empty when nothing is left."""
-    words = _NOT_WORD.sub(" ", normal(name).replace("&", " and ").replace("'", "")).split()
+    words = _NOT_WORD.sub(" ", _APOSTROPHES.sub("", normal(name).replace("&", " and "))).split()
     kept = [word for word in words if word not in _LEGAL_FORMS] or words
     return " ".join(sorted(kept))
 

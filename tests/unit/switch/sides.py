@@ -1,0 +1,103 @@
+"""Builds the two readings by hand, for the pure stages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from qbo_sync.switch import audit, match, translate
+from qbo_sync.switch.model import Kind, PlannedRow, Row, TaxCode, TaxComponent
+from qbo_sync.switch.read import Books, Company
+
+Json = dict[str, Any]
+
+
+def company(
+    rows: Mapping[Kind, list[Json]] | None = None,
+    *,
+    taxes: list[TaxCode] | None = None,
+    preferences: Json | None = None,
+    other_items: Mapping[str, int] | None = None,
+) -> Company:
+    """A QBO company with these raw rows."""
+    given = rows or {}
+    active = {kind: [r for r in given.get(kind, []) if r.get("Active", True)] for kind in Kind}
+    return Company(
+        realm="1",
+        name="Acme",
+        read_at=datetime(2026, 11, 24, tzinfo=UTC),
+        records={kind: sorted((translate.record(kind, r) for r in active[kind]), key=lambda r: r.level) for kind in Kind},
+        inactive={
+            kind: {str(r["Id"]): str(r.get("DisplayName") or r["Name"]) for r in given.get(kind, []) if not r.get("Active", True)}
+            for kind in Kind
+        },
+        raw_terms={str(r["Id"]): r for r in active[Kind.PAYMENT_TERM]},
+        other_items=other_items or {},
+        taxes=taxes or [],
+        info={},
+        preferences=preferences or {"CurrencyPrefs": {"HomeCurrency": {"value": "USD"}}},
+    )
+
+
+def books(
+    rows: Mapping[Kind, list[Row]] | None = None,
+    *,
+    taxes: list[TaxCode] | None = None,
+    links: Mapping[tuple[str, str], tuple[str, str]] | None = None,
+    lengths: Mapping[str, int] | None = None,
+    by_line_item: bool = True,
+    currency: str = "USD",
+    export_enabled: bool = False,
+    other_realms: list[str] | None = None,
+) -> Books:
+    """A Miracle Service with these rows."""
+    return Books(
+        rows={kind: (rows or {}).get(kind, []) for kind in Kind},
+        taxes=taxes or [],
+        links=links or {},
+        lengths={kind: lengths or {} for kind in Kind},
+        tax_method="line_item" if by_line_item else "by_total",
+        tax_by_line_item=by_line_item,
+        currency=currency,
+        export_enabled=export_enabled,
+        other_realms=other_realms or [],
+    )
+
+
+def row(kind: Kind, miracle_id: str, path: str, **fields: Any) -> Row:
+    """A row of Miracle Service."""
+    return Row(kind, miracle_id, path.rpartition(":")[2], path, {"name": path.rpartition(":")[2], **fields})
+
+
+def customer(qbo_id: str, name: str, **more: Any) -> Json:
+    """A raw QBO customer."""
+    return {"Id": qbo_id, "SyncToken": "0", "DisplayName": name, "Active": True, "Taxable": True, **more}
+
+
+def named(qbo_id: str, name: str, **more: Any) -> Json:
+    """A raw row of a kind with a Name."""
+    return {"Id": qbo_id, "SyncToken": "0", "Name": name, "Active": True, **more}
+
+
+def tax(
+    name: str, *rates: str, active: bool = True, agency: str = "State", compound: bool = False, code_id: str = "2"
+) -> TaxCode:
+    """A tax code with these rates."""
+    parts = tuple(TaxComponent(f"{name} {n}", rate, agency, compound and n > 0) for n, rate in enumerate(rates))
+    return TaxCode(code_id, name, "", active, parts)
+
+
+def sides(qbo: Company, miracle: Books) -> audit.Sides:
+    """Both, matched."""
+    return audit.Sides(qbo, miracle, match.match(qbo, miracle))
+
+
+def rules_that_fire(qbo: Company, miracle: Books) -> set[str]:
+    """The ids of the rules that fire."""
+    return {finding.rule for finding in audit.audit(sides(qbo, miracle), {})}
+
+
+def one(rows: list[PlannedRow], kind: Kind, qbo_id: str) -> PlannedRow:
+    """The planned row of one record."""
+    return next(r for r in rows if r.kind is kind and r.qbo_id == qbo_id)
