@@ -21,6 +21,7 @@ from qbo_sync.switch import steps
 from qbo_sync.switch.model import Answer, Kind
 from qbo_sync.switch.steps import Outcome, Site
 from qbo_sync.web import serve as serve_pages
+from qbo_sync.web import serve_until
 
 EXIT_CODES = {"ok": 0, "failed": 1, "usage": 2, "attention": 3, "blocked": 4, "waiting": 5, "reconnect": 6, "unreachable": 7}
 
@@ -179,7 +180,7 @@ def _ask_for_consent(site: Site, connection: Connection, listen: bool, allow_oth
     page = site.settings.intuit.redirect_uri.removesuffix("/callback") + "/connect"
     if listen:
         errors.print(f"open {page} in a browser and choose Connect", markup=False)
-        serve_pages(site.settings, until_connected=True)
+        serve_until(site.settings, lambda: connection.state() is GrantState.connected)
         return
     if site.settings.web.public_url:
         raise Waiting(

@@ -1,5 +1,5 @@
 """The pages behind ``https://qbo.<company>/qbo/``: state, connect, callback, disconnect, health."""
 
-from qbo_sync.web.app import create_app, serve
+from qbo_sync.web.app import create_app, serve, serve_until
 
-__all__ = ["create_app", "serve"]
+__all__ = ["create_app", "serve", "serve_until"]

@@ -10,7 +10,8 @@ import hashlib
 import hmac
 import logging
 import secrets
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from urllib.parse import parse_qs
 
@@ -222,14 +223,31 @@ def create_app(settings: Settings) -> Starlette:
 
 def serve(settings: Settings) -> None:
     """Serve until told to stop. Addresses with codes in them are never logged; forwarded headers are never believed."""
-    uvicorn.run(
-        create_app(settings),
-        host=settings.web.host,
-        port=settings.web.port,
-        proxy_headers=False,
-        access_log=False,
-        server_header=False,
-        ws="none",
-        lifespan="off",
-        timeout_graceful_shutdown=10,
+    _server(settings).run()
+
+
+def serve_until(settings: Settings, done: Callable[[], bool]) -> None:
+    """Serve until ``done`` says so; it is asked twice a second."""
+    server = _server(settings)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while thread.is_alive() and not done():
+        thread.join(timeout=0.5)
+    server.should_exit = True
+    thread.join()
+
+
+def _server(settings: Settings) -> uvicorn.Server:
+    return uvicorn.Server(
+        uvicorn.Config(
+            create_app(settings),
+            host=settings.web.host,
+            port=settings.web.port,
+            proxy_headers=False,
+            access_log=False,
+            server_header=False,
+            ws="none",
+            lifespan="off",
+            timeout_graceful_shutdown=10,
+        )
     )
