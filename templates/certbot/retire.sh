@@ -19,4 +19,6 @@ for version in "$versions"/*; do
         *) rm -r "$version" && echo retired ;;
     esac
 done
-[ ! -d "$versions" ] || rmdir --ignore-fail-on-non-empty "$versions"
+for folder in "$versions" /etc/qbo-kit/tls /etc/qbo-kit; do
+    [ ! -d "$folder" ] || rmdir --ignore-fail-on-non-empty "$folder"
+done
