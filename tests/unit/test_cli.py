@@ -1,0 +1,107 @@
+"""The command line as scripts and people meet it: exit codes, one JSON document, errors that say the next step."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from tests.unit.switch.conftest import REALM, SETTINGS, Acme, acme, lookalike  # noqa: F401 - fixtures
+
+
+def run(folder: Path, *command: str, text: str = "", json_format: bool = True) -> subprocess.CompletedProcess[str]:
+    options = ["--format", "json"] if json_format else []
+    return subprocess.run(
+        [sys.executable, "-m", "qbo_sync.cli", "--config", str(folder / "acme.toml"), *options, *command],
+        capture_output=True, text=True, input=text, check=False, env={**os.environ, "COLUMNS": "100"},
+    )  # fmt: skip
+
+
+def document(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    parsed: dict[str, Any] = json.loads(done.stdout)
+    return parsed
+
+
+def test_every_command_answers_in_json_with_its_exit_code(acme: Acme) -> None:  # noqa: F811
+    expected = [
+        (("status",), 0, "ok"),
+        (("doctor",), 0, "ok"),
+        (("connect",), 0, "ok"),
+        (("profile", "check"), 0, "ok"),
+        (("import",), 4, "blocked"),
+        (("audit",), 4, "blocked"),
+        (("audit", "fix"), 3, "attention"),
+        (("plan",), 3, "attention"),
+        (("import",), 4, "blocked"),
+        (("review",), 0, "ok"),
+        (("reconcile",), 3, "attention"),
+        (("export", "status"), 0, "ok"),
+        (("export", "enable"), 4, "blocked"),
+        (("undo", "nothing"), 2, "usage"),
+        (("discard", "/nowhere.csv"), 2, "usage"),
+        (("disconnect",), 0, "ok"),
+        (("status",), 5, "waiting"),
+        (("audit",), 6, "reconnect"),
+    ]
+    for command, code, outcome in expected:
+        done = run(acme.folder, *command)
+        answer = document(done)
+        assert (command, done.returncode, answer["outcome"]) == (command, code, outcome), done.stderr
+        assert answer["site"] == "acme"
+        assert {"command", "site", "outcome", "summary", "items", "requests", "seconds", "report"} <= set(answer)
+        assert "s3cret" not in done.stdout + done.stderr
+
+
+def test_reports_are_private_and_of_all_three_kinds(acme: Acme) -> None:  # noqa: F811
+    report = document(run(acme.folder, "audit"))["report"]
+    for kind in ("html", "xlsx", "json"):
+        assert Path(report[kind]).stat().st_mode & 0o077 == 0
+    assert json.loads(Path(report["json"]).read_text())["command"] == "audit"
+    assert "<script src" not in Path(report["html"]).read_text()
+
+
+def test_an_error_says_what_for_which_site_what_was_seen_and_what_next(acme: Acme) -> None:  # noqa: F811
+    done = run(acme.folder, "import", json_format=False)
+    assert done.returncode == 4
+    for word in ("acme:", "no plan", "next: run qbo-sync plan"):
+        assert word in done.stderr
+
+
+@pytest.mark.parametrize("missing", ["acme.toml", "client-secret"])
+def test_missing_files_are_named(acme: Acme, missing: str) -> None:  # noqa: F811
+    (acme.folder / missing).unlink()
+    done = run(acme.folder, "doctor")
+    assert missing in done.stdout + done.stderr
+    assert done.returncode in (2, 3)
+
+
+def test_the_consent_by_hand(lookalike: str, tmp_path: Path) -> None:  # noqa: F811
+    """Without the web service: open the address, consent, paste where the browser ended."""
+    requests.post(f"{lookalike}/lab/reset", timeout=30)
+    (tmp_path / "acme.toml").write_text(SETTINGS.format(address=lookalike))
+    (tmp_path / "client-secret").write_text("s3cret")
+    (tmp_path / "client-secret").chmod(0o600)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "qbo_sync.cli", "--config", str(tmp_path / "acme.toml"), "--format", "json", "connect"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stderr is not None
+    address = next(line.strip() for line in process.stderr if line.startswith("http"))
+    answer = requests.post(address, data={"decision": "allow", "realm": REALM}, allow_redirects=False, timeout=30)
+    out, _ = process.communicate(answer.headers["Location"] + "\n", timeout=60)
+    assert json.loads(out)["summary"]["realm"] == REALM
+    assert process.returncode == 0
+
+
+def test_a_dead_database_is_unreachable_not_a_fault_of_ours(acme: Acme) -> None:  # noqa: F811
+    settings = (acme.folder / "acme.toml").read_text()
+    down = settings.replace('database_url = "sqlite:///miracle.db"', 'database_url = "postgresql://u@127.0.0.1:9/miracle"')
+    (acme.folder / "acme.toml").write_text(down)
+    done = run(acme.folder, "profile", "check")
+    assert (done.returncode, document(done)["outcome"]) == (7, "unreachable")
