@@ -83,7 +83,7 @@ def up() -> None:
             inventory.write(TOP)
             print("lab: already up", flush=True)
             return
-        if load_state() or processes() or network.named():
+        if RUN.exists() or processes() or network.named():
             print("lab: cleaning up after an earlier lab", flush=True)
             sweep()
         image.ensure_packages()
