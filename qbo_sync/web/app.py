@@ -106,7 +106,7 @@ class Site:
         form = await _form(request)
         browser = request.cookies.get(BROWSER_COOKIE, "")
         sent, expected = form.get("form_token", "").encode(), self._form_token(browser).encode()
-        if not browser or not hmac.compare_digest(sent, expected):
+        if not hmac.compare_digest(sent, expected):
             return self.pages.render(
                 "problem", 403, title="Please try once more", text="This page was open for too long.", next="Go back and reload."
             )

@@ -208,6 +208,7 @@ sys.path[:0] = [sys.argv[1], sys.argv[2]]
 from intuit_lab import Lab
 from qbo_sync.intuit import Connection, Intuit
 settings = Lab(sys.argv[3]).settings(Path(sys.argv[4]))
+print("ready", flush=True)
 sys.stdin.read(1)
 with Intuit.open(settings) as intuit:
     print(intuit.count("Customer"))
@@ -218,34 +219,42 @@ REFRESHER = (
 )
 
 
-def process(program: str, lab: Lab, folder: Path) -> subprocess.Popen[str]:
+def start(program: str, lab: Lab, folder: Path, count: int = 1) -> list[subprocess.Popen[str]]:
+    """Processes that have all loaded what they need and then begin together."""
     here = Path(__file__).resolve()
     command = [sys.executable, "-c", program, str(here.parents[3]), str(here.parent), lab.base, str(folder)]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    processes = [subprocess.Popen(command, text=True, **pipes) for _ in range(count)]
+    for process in processes:
+        assert process.stdout
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        assert process.stdin
+        process.stdin.write("g")
+        process.stdin.flush()
+    return processes
 
 
-def test_processes_with_one_old_token_refresh_once(lab: Lab, connected: Settings, tmp_path: Path) -> None:
-    age(connected)
-    before = lab.stats()["refreshes"]
-    readers = [process(READER, lab, tmp_path) for _ in range(6)]
-    for reader in readers:
-        assert reader.stdin
-        reader.stdin.write("g")
-        reader.stdin.flush()
-    outputs = [reader.communicate(timeout=60) for reader in readers]
-    assert [reader.returncode for reader in readers] == [0] * 6, outputs
-    assert len({out for out, _ in outputs}) == 1
-    assert lab.stats()["refreshes"] == before + 1
+@pytest.mark.parametrize("rotation", [["--strict-rotation"], []], ids=["strict", "daily"])
+def test_processes_with_one_old_token_refresh_once(tmp_path: Path, rotation: list[str]) -> None:
+    with running(*rotation, "--latency-ms", "300", "--customers", "5") as base:
+        lab = Lab(base)
+        settings = lab.settings(tmp_path)
+        lab.connect(settings)
+        age(settings)
+        before = lab.stats()["refreshes"]
+        readers = start(READER, lab, tmp_path, count=6)
+        outputs = [reader.communicate(timeout=60) for reader in readers]
+        assert [reader.returncode for reader in readers] == [0] * 6, outputs
+        assert len({out for out, _ in outputs}) == 1
+        assert lab.stats()["refreshes"] == before + 1
 
 
 def test_a_killed_refresher_leaves_a_usable_or_a_clearly_lost_grant(lab: Lab, connected: Settings, tmp_path: Path) -> None:
     chance = random.Random(5)
     survived = 0
     for _ in range(8):
-        victim = process(REFRESHER, lab, tmp_path)
-        assert victim.stdin
-        victim.stdin.write("g")
-        victim.stdin.flush()
+        (victim,) = start(REFRESHER, lab, tmp_path)
         before = lab.stats()["refreshes"]
         while lab.stats()["refreshes"] < before + 2 and victim.poll() is None:
             time.sleep(0.01)
@@ -273,10 +282,7 @@ def test_a_polite_signal_waits_for_the_new_token(tmp_path: Path) -> None:
         slow = lab.settings(tmp_path / "slow")
         lab.connect(slow)
         for _ in range(3):
-            victim = process(REFRESHER, lab, tmp_path / "slow")
-            assert victim.stdin
-            victim.stdin.write("g")
-            victim.stdin.flush()
+            (victim,) = start(REFRESHER, lab, tmp_path / "slow")
             before = lab.stats()["refreshes"]
             while lab.stats()["refreshes"] < before + 1 and victim.poll() is None:
                 time.sleep(0.01)
