@@ -169,7 +169,7 @@ def plan(before: Snapshot, wanted: Record, *, adopt: bool = False) -> tuple[Chan
     others = [r for r in before.records if r.type in ("A", "CNAME") and r not in ours]
     conflicts = [r for r in others if not r.same_value(wanted)]
     _refuse_delegation(before)
-    _refuse_other_sites(others)
+    _refuse_other_sites([r for r in others if r.comment != wanted.comment])
     if conflicts and not adopt:
         _refuse_foreign(before.name, wanted, conflicts)
     kept = _closest([*ours, *others], wanted)

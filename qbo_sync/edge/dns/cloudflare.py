@@ -62,9 +62,9 @@ class Cloudflare:
 
     def __init__(self, token: str, url: str, verify: ssl.SSLContext) -> None:
         self._url = url
-        self._client = cloudflare.Cloudflare(
-            api_token=token, base_url=url, timeout=TIMEOUT_S, http_client=cloudflare.DefaultHttpxClient(verify=verify)
-        )
+        # No connection is kept open: whoever uses a provider (an action plugin for instance) has no good moment to close it.
+        http = cloudflare.DefaultHttpxClient(verify=verify, limits=httpx.Limits(max_keepalive_connections=0))
+        self._client = cloudflare.Cloudflare(api_token=token, base_url=url, timeout=TIMEOUT_S, http_client=http)
         # The SDK takes these from the environment, and then would not send our token at all.
         self._client.api_key = self._client.api_email = self._client.user_service_key = None
 
@@ -144,7 +144,8 @@ class Cloudflare:
     def _create(self, zone: Zone, record: Record) -> None:
         def create() -> bool:
             try:
-                self._client.dns.records.create(zone_id=zone.id, **_fields(record))
+                fields = {name: value for name, value in _fields(record).items() if name != "comment" or value}
+                self._client.dns.records.create(zone_id=zone.id, **fields)
             except cloudflare.BadRequestError as error:
                 if not _codes(error) & ALREADY_EXISTS:
                     raise

@@ -1,0 +1,84 @@
+"""Real neighbours for the edge library: a Cloudflare look-alike, name servers on loopback, and network namespaces."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from edge_dns_server import DnsServer, serving
+from edge_lab import ZONE, Lab, write_secret
+
+from lab.cloudflare.process import running
+
+TOKENS = "good\nreader read mycompany.com\nnarrow edit other.example\n"
+KEY = ("qbokit-lab", "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LXNlY3I=")
+SOA = "@ 300 IN SOA ns1 hostmaster 1 3600 600 86400 300\n@ 300 IN NS ns1\nns1 300 IN A 127.0.0.1\n"
+
+
+@pytest.fixture(scope="session")
+def look_alike(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    tokens = tmp_path_factory.mktemp("lab") / "tokens"
+    tokens.write_text(TOKENS)
+    with running("--zone", ZONE, "--zone", "other.example", "--token-file", str(tokens), "--limits", "off") as base:
+        yield Lab(base)
+
+
+@pytest.fixture
+def lab(look_alike: Lab) -> Lab:
+    look_alike.admin("reset")
+    look_alike.admin("zones", {"name": ZONE, "status": "active"})
+    return look_alike
+
+
+@pytest.fixture
+def token_file(tmp_path: Path) -> Path:
+    return write_secret(tmp_path / "token", "good")
+
+
+@pytest.fixture
+def name_server() -> Iterator[DnsServer]:
+    with serving(DnsServer({ZONE: SOA}, key=KEY)) as server:
+        yield server
+
+
+@pytest.fixture
+def second_name_server() -> Iterator[DnsServer]:
+    with serving(DnsServer({ZONE: SOA})) as server:
+        yield server
+
+
+def missing_for_namespaces() -> str:
+    """What keeps this machine from making network namespaces with nftables, or an empty text."""
+    if os.geteuid() != 0:
+        return "network namespaces need root"
+    if not (shutil.which("ip") and shutil.which("nft")):
+        return "the programs ip and nft are not installed"
+    made = subprocess.run(["unshare", "-n", "true"], capture_output=True, check=False)
+    return "" if made.returncode == 0 else "this kernel makes no network namespace for us"
+
+
+@pytest.fixture
+def namespaces() -> Iterator[Any]:
+    """Makes network namespaces; ``namespaces()`` gives the name of a new one, with its loopback up. All are gone afterwards."""
+    missing = missing_for_namespaces()
+    if missing:
+        if os.environ.get("KIT_REQUIRE_LAB") == "1":
+            pytest.fail(missing)
+        pytest.skip(missing)
+    with ExitStack() as stack:
+
+        def make() -> str:
+            name = f"qbokit-t{secrets.token_hex(3)}"
+            subprocess.run(["ip", "netns", "add", name], check=True)
+            stack.callback(subprocess.run, ["ip", "netns", "del", name], check=True)
+            subprocess.run(["ip", "-n", name, "link", "set", "lo", "up"], check=True)
+            return name
+
+        yield make
