@@ -213,6 +213,24 @@ def status(context: typer.Context) -> None:
     run(context, "status", steps.status)
 
 
+@app.command()
+def prepare(
+    context: typer.Context,
+    months: Annotated[int, typer.Option(min=1, max=120, help="Unused means: in no transaction of that many months.")] = 24,
+    apply: Annotated[Path | None, typer.Option(help="Inactivate the ticked records in QuickBooks Online.")] = None,
+    revert: Annotated[Path | None, typer.Option(help="Make the listed records active again.")] = None,
+) -> None:
+    """List active records that nobody uses; on request, inactivate the ticked ones."""
+    if apply and revert:
+        raise typer.BadParameter("--apply and --revert exclude each other")
+    if apply:
+        run(context, "prepare --apply", lambda site: steps.prepare_apply(site, report.read_decisions(apply, ("inactivate",))))
+    elif revert:
+        run(context, "prepare --revert", lambda site: steps.prepare_revert(site, report.read_decisions(revert, ("reactivate",))))
+    else:
+        run(context, "prepare", lambda site: steps.prepare(site, months))
+
+
 @profile_app.command("check")
 def profile_check(context: typer.Context) -> None:
     """Compare the profile with the real tables."""

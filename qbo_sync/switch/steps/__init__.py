@@ -4,6 +4,9 @@ from qbo_sync.switch.steps.auditing import accept, audit, fix
 from qbo_sync.switch.steps.finishing import discard, export_status, reconcile, review, set_export, undo
 from qbo_sync.switch.steps.importing import import_, make_plan
 from qbo_sync.switch.steps.looking import doctor, profile_check, status
+from qbo_sync.switch.steps.preparing import apply as prepare_apply
+from qbo_sync.switch.steps.preparing import prepare
+from qbo_sync.switch.steps.preparing import revert as prepare_revert
 from qbo_sync.switch.steps.site import Outcome, Site
 
 __all__ = [
@@ -17,6 +20,9 @@ __all__ = [
     "fix",
     "import_",
     "make_plan",
+    "prepare",
+    "prepare_apply",
+    "prepare_revert",
     "profile_check",
     "reconcile",
     "review",
