@@ -21,6 +21,7 @@ from lab.world.layout import (
     MIRACLE_LAN,
     ROUTER_MANAGEMENT,
     ROUTER_WAN,
+    RUN,
     ZONE,
 )
 
@@ -75,6 +76,8 @@ def variables() -> dict[str, Any]:
         "ansible_ssh_common_args": " ".join(keys.ssh_arguments()),
         "ansible_control_path_dir": str(keys.SSH_CONTROL),
         "ansible_python_interpreter": "/usr/bin/python3",
+        # What the steps left behind belongs to this lab and goes with it.
+        "kit_store": str(RUN / "store"),
         "site_name": "lab",
         "site_fqdn": FQDN,
         "site_zone": ZONE,
