@@ -1,0 +1,144 @@
+"""What the roles see that only look: preflight, verify where nothing answers, and the words of a command's answer."""
+
+from __future__ import annotations
+
+import importlib.util
+import socket
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from tests.roles.conftest import TOP, Control
+
+
+def plugin(path: str) -> ModuleType:
+    """An Ansible plugin of this checkout, as a module."""
+    spec = importlib.util.spec_from_file_location(path.rpartition("/")[2].removesuffix(".py"), TOP / path)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def blind(control: Control) -> Control:
+    """A site whose DNS and CA do not answer; nothing leaves this machine."""
+    control.variables |= {
+        "preflight_nameservers": ["127.0.0.1:1"],
+        "preflight_resolver": "127.0.0.1:1",
+        "preflight_acme_directory": "https://127.0.0.1:1/dir",
+    }
+    return control
+
+
+def test_preflight_prints_the_checklist_and_stops_before_any_change(blind: Control) -> None:
+    run = blind.role("preflight", preflight_address="100.64.1.2", preflight_checklist={"migrated_from_desktop": True})
+    assert run.code == 2
+    assert "done QuickBooks Desktop is migrated to QuickBooks Online (said by a person)" in run.flat
+    assert "missing Miracle Service knows and will change the accounting connection (nobody has said so yet)" in run.flat
+    assert "missing Ports 80 and 443 are forwarded (the step port_forward has not run)" in run.flat
+    assert "acme: the site is not ready, and nothing was changed:" in run.flat
+    assert "missing P09 the external address is public: 100.64.1.2: carrier-grade NAT (RFC 6598)" in run.flat
+    assert "to mend it: order a public IPv4 address from the internet provider" in run.flat
+    assert "missing P21 the CA can be reached" in run.flat
+    assert (run.count("changed"), blind.state["preflight"]["state"]) == (0, "failed")
+
+
+def test_preflight_in_check_mode_refuses_the_same(blind: Control) -> None:
+    run = blind.role("preflight", "--check", preflight_fqdn="qbo.acme.local")
+    assert run.code == 2
+    assert "missing P01 the name can be a public web address: qbo.acme.local: .local is for local networks" in run.flat
+    assert blind.state == {}
+
+
+def test_a_port_held_by_another_program_is_fatal_and_named() -> None:
+    host = plugin("roles/preflight/library/preflight_host.py")
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        port = held.getsockname()[1]
+        check = host.port_check(port)
+    assert (check["id"], check["severity"]) == ("P14", "fatal")
+    assert check["seen"].endswith(f"listens on port {port}")
+    assert "python" in check["seen"] or "pytest" in check["seen"]
+    assert host.port_check(port)["severity"] == "ok"
+
+
+@pytest.mark.parametrize(("skew", "severity"), [(0, "ok"), (-59, "ok"), (61, "warn"), (-299, "warn"), (301, "fatal")])
+def test_a_wrong_clock_on_the_edge_host_is_seen(skew: int, severity: str) -> None:
+    assert plugin("roles/preflight/library/preflight_host.py").clock_check(skew)["severity"] == severity
+
+
+def test_too_little_room_is_fatal() -> None:
+    host = plugin("roles/preflight/library/preflight_host.py")
+    assert host.disk_check("/", 1)["severity"] == "ok"
+    assert host.disk_check("/", 1 << 40)["severity"] == "fatal"
+
+
+def test_a_look_through_the_sites_own_address_proves_nothing(control: Control) -> None:
+    run = control.role("verify", verify_address="127.0.0.1", verify_timeout_s=2)
+    assert run.code == 2
+    assert "outside: the observer goes out as 127.0.0.1, the site's own address" in run.flat
+    assert "next: not proved from outside: choose an observer at another place" in run.flat
+    seen = control.state["verify"]
+    assert seen["state"] == "failed"
+    assert {check["id"]: check["ok"] for check in seen["seen"]["checks"]}["outside"] is False
+
+
+def test_an_observer_behind_nat_proves_nothing_without_an_echo(control: Control) -> None:
+    run = control.role("verify", verify_address="127.0.0.2", verify_timeout_s=2)
+    assert "outside: the observer goes out as 127.0.0.1, behind NAT" in run.flat
+    assert "next: not proved from outside: set verify_echo_url, or choose another observer" in run.flat
+
+
+def test_verify_in_check_mode_tells_and_does_not_fail(control: Control) -> None:
+    run = control.role("verify", "--check", verify_address="127.0.0.1", verify_timeout_s=2)
+    assert (run.code, run.count("failed"), run.count("changed")) == (0, 0, 0), run.text
+
+
+def test_an_observer_that_is_not_in_the_inventory_is_refused(control: Control) -> None:
+    run = control.role("verify", site_observer="nobody")
+    assert "acme: the observer nobody is not in the inventory. Add it to the group observers in inventory/acme.yml" in run.flat
+
+
+def test_a_ca_file_that_is_not_there_is_refused(control: Control) -> None:
+    run = control.role("verify", verify_ca_file="/nowhere/ca.pem")
+    assert "acme: the CA file /nowhere/ca.pem is not on the control node. Mend verify_ca_file." in run.flat
+
+
+BLOCKER = {"id": "TAX-001", "kind": "tax", "severity": "blocker", "qbo": "GST 5%", "miracle": "none", "remedy": "add it"}
+WARNING = {"id": "NAME-001", "kind": "customer", "severity": "warning", "remedy": "rename"}
+ERROR = {"id": "Waiting", "kind": "error", "result": "no company is connected", "qbo": "nothing", "remedy": "connect"}
+
+
+@pytest.mark.parametrize(
+    ("document", "said"),
+    [
+        ({"items": [BLOCKER, WARNING], "outcome": "blocked"}, "TAX-001: QBO: GST 5%, Miracle: none; add it"),
+        ({"items": [ERROR], "next": "open the page"}, "no company is connected\n  seen: nothing\n  next: open the page"),
+        ({"items": [], "report": {"html": "/r.html"}}, "  report, on the edge host: /r.html"),
+        ({"items": [], "outcome": "ok"}, "ok"),
+    ],
+)
+def test_an_answer_is_put_into_words(document: dict[str, Any], said: str) -> None:
+    assert plugin("playbooks/action_plugins/qbo_sync_command.py").words(document) == said
+
+
+@pytest.mark.parametrize(
+    ("summary", "changed"),
+    [
+        ({}, False),
+        ({"customer": {"read": 5, "written": 0}, "supplier": {"written": 0}}, False),
+        ({"customer": {"read": 5, "written": 0}, "supplier": {"written": 2}}, True),
+        ({"written": 1}, True),
+        ({"equal": 5, "different": 0}, False),
+    ],
+)
+def test_only_what_was_written_counts_as_changed(summary: dict[str, Any], changed: bool) -> None:
+    assert plugin("playbooks/action_plugins/qbo_sync_command.py").wrote({"summary": summary}) is changed
+
+
+def test_qbo_sync_does_not_run_in_check_mode(control: Control) -> None:
+    run = control.play([{"name": "Import", "qbo_sync_command": {"command": ["import"]}}], "--check")
+    assert (run.code, run.count("failed"), run.count("changed")) == (0, 0, 0), run.text
+    assert control.state == {}
