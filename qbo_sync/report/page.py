@@ -88,6 +88,8 @@ def render(story: Story) -> str:
         story=story,
         answer=story.answer,
         title=words.report_title(story.answer),
+        # A checklist's lines are its table.
+        lines=() if story.answer.command == "doctor" and tables else story.answer.lines,
         made_at=words.moment(story.made_at),
         verdict=words.verdict(story.answer, story.findings, story.rows, listed),
         tone=words.tone(story.answer),
@@ -178,8 +180,10 @@ def _shown_columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     def tells(key: str) -> bool:
         values = {words.said(row.get(key)) for row in rows}
         constant = len(values) == 1 and len(rows) > 1
-        return key == "decision" or (values != {""} and not (constant and key in ("kind", "result")))
+        return key == "decision" or (values != {""} and not (constant and key in dull))
 
+    # In a list to tick the reason is the run that made the row; elsewhere it is what a person reads first.
+    dull = ("kind", "result", "reason") if "decision" in words.columns(rows) else ("kind", "result")
     told = [key for key in words.columns(rows) if tells(key)]
     return sorted(told, key=lambda key: {"name": 0, "decision": 2}.get(key, 1))
 

@@ -181,5 +181,6 @@ def _show_undecided(screen: _Screen, rows: Sequence[PlannedRow]) -> None:
 
 def _show_summary(screen: _Screen, summary: Mapping[str, object]) -> None:
     screen.blank()
+    width = 2 + max(len(words.column_title(name)) for name in summary)
     for name, value in summary.items():
-        screen.labelled(words.column_title(name), words.said(value), indent=2, width=24)
+        screen.labelled(words.column_title(name), words.said(value), indent=2, width=width)

@@ -106,6 +106,7 @@ _OUTCOME = {
 }
 
 _COLUMN = {
+    "kind": "List",
     "qbo_id": "QuickBooks id",
     "miracle_id": "Miracle id",
     "qbo": "QuickBooks Online",
@@ -169,7 +170,13 @@ def tables_of(story: Story) -> dict[str, Sequence[Mapping[str, Any]]]:
         return dict(story.tables)
     if story.answer.command == "reconcile":
         return _differences(story.answer.items)
+    if story.answer.command == "doctor":
+        return {"Checklist": [_check(item) for item in story.answer.items]}
     return {"Details": story.answer.items} if story.answer.items else {}
+
+
+def _check(item: Mapping[str, Any]) -> dict[str, Any]:
+    return {"name": item.get("id"), "state": item.get("result"), "seen": item.get("qbo"), "remedy": item.get("remedy")}
 
 
 def _differences(items: Sequence[Mapping[str, Any]]) -> dict[str, Sequence[Mapping[str, Any]]]:
@@ -265,6 +272,8 @@ def verdict(answer: Answer, findings: Sequence[Finding] = (), rows: Sequence[Pla
         return _reconcile_verdict(answer.summary)
     if spoken and answer.command == "review":
         return _review_verdict(listed)
+    if spoken and answer.command == "doctor":
+        return _doctor_verdict(int(answer.summary.get("missing", 0)))
     if spoken and answer.command == "prepare":
         return _prepare_verdict(listed)
     if answer.outcome == "blocked" and answer.command == "import":
@@ -281,9 +290,8 @@ def _audit_verdict(counts: Mapping[str, int]) -> str:
 
 
 def _plan_verdict(counts: Mapping[Kind, Mapping[str, int]], rows: Sequence[PlannedRow]) -> str:
-    decided = sum(1 for row in rows if row.decision and row.action == "insert" and row.result is not Result.NEW)
-    adds = total(counts, "new") + decided
-    there = total(counts, "linked", "matched")
+    adds = total(counts, "new") + _decided(rows, "insert")
+    there = total(counts, "linked", "matched") + _decided(rows, "link")
     said = (
         f"{count(adds, 'new record')} will be added to Miracle Service; {there:,} {_are(there)} already there and {_stay(there)}."
     )
@@ -294,11 +302,16 @@ def _plan_verdict(counts: Mapping[Kind, Mapping[str, int]], rows: Sequence[Plann
 
 def _import_verdict(counts: Mapping[Kind, Mapping[str, int]], rows: Sequence[PlannedRow]) -> str:
     written = total(counts, "written")
-    there = total(counts, "linked", "matched")
+    there = total(counts, "linked", "matched") + _decided(rows, "link")
     said = f"{count(written, 'new record')} came into Miracle Service; {there:,} {_are(there)} already there and {_stay(there)}."
     if not written:
         said = "Nothing new came in: Miracle Service already had every record that could be imported."
     return said + _waiting(counts, rows)
+
+
+def _decided(rows: Sequence[PlannedRow], action: str) -> int:
+    """How many doubtful rows a person settled so that the import does ``action`` with them."""
+    return sum(1 for row in rows if row.result in TO_DECIDE and row.decision and row.action == action)
 
 
 def _waiting(counts: Mapping[Kind, Mapping[str, int]], rows: Sequence[PlannedRow]) -> str:
@@ -328,6 +341,10 @@ def _review_verdict(listed: int) -> str:
     if not listed:
         return "There is nothing to review: no record that came in from QuickBooks Online is left."
     return f"{count(listed, 'record')} came in from QuickBooks Online. Mark the ones you do not want to keep."
+
+
+def _doctor_verdict(missing: int) -> str:
+    return f"{count(missing, 'thing is', 'things are')} still missing." if missing else "Everything on the checklist is in place."
 
 
 def _prepare_verdict(listed: int) -> str:

@@ -188,16 +188,15 @@ def _column_widths(listing: _Sheet) -> list[int]:
 
 def _cell(sheet: Worksheet, value: Any, *, font: Font | None = None, fill: PatternFill | None = None) -> Cell:
     """A cell with a figure as a figure and anything else as text, which the spreadsheet is told never to take for a formula."""
-    figure = isinstance(value, (int, float, Decimal)) and not isinstance(value, bool)
-    cell = WriteOnlyCell(sheet, value if figure else None)
-    if not figure:
-        text = cell_text(words.said(value))
-        cell.value = text
-        cell.data_type = "s"
+    cell = WriteOnlyCell(sheet)
+    if isinstance(value, (int, float, Decimal)) and not isinstance(value, bool):
+        cell.value = value
+    else:
+        cell.value = cell_text(words.said(value))
+        cell.data_type = "s"  # openpyxl takes "=1+1" for a formula and "#N/A" for an error
         cell.number_format = "@"
         cell.alignment = _WRAP
-        if is_formula(text):
-            cell.quotePrefix = True
+        cell.quotePrefix = is_formula(cell.value)
     if font:
         cell.font = font
     if fill:

@@ -218,3 +218,16 @@ def test_text_has_enough_contrast_on_every_ground(any_page: str) -> None:
         for ground in grounds:
             light, dark = sorted((luminance(colours[name]), luminance(ground)), reverse=True)
             assert (light + 0.05) / (dark + 0.05) >= 4.5, f"{name} on #{ground}"
+
+
+def test_a_list_to_tick_shows_only_columns_that_tell_something(tmp_path: Path) -> None:
+    parsed = Page(page(tmp_path, Answer("review", "acme"), tables=sample.review_tables()))
+    assert "Name QuickBooks id Miracle id Decision Amy's Bird Sanctuary 0 0 ☐" in parsed.text
+
+
+def test_a_checklist_says_each_point_once(tmp_path: Path) -> None:
+    item = {"id": "Intuit answers", "kind": "check", "result": "missing", "qbo": "no answer", "remedy": "try again"}
+    answer = Answer("doctor", "acme", "attention", {"done": 0, "missing": 1}, [item], lines=["✗ Intuit answers: no answer"])
+    text = Page(page(tmp_path, answer)).text
+    assert "Name State Seen How to correct it Intuit answers missing no answer try again" in text
+    assert text.count("Intuit answers") == 1

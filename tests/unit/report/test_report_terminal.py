@@ -118,3 +118,8 @@ def test_reports_are_named() -> None:
 def test_lines_of_a_step_keep_their_own_indent() -> None:
     text = shown(Answer("doctor", "acme", lines=["✗ Intuit answers: no\n    mend: try again"]))
     assert "\n  ✗ Intuit answers: no\n      mend: try again\n" in text
+
+
+def test_the_figures_of_a_summary_have_their_names_in_full() -> None:
+    text = shown(sample.reconcile_answer(), terminal=True)
+    assert "Only in QuickBooks Online  1" in text

@@ -20,6 +20,7 @@ def of(command: str, *rows: PlannedRow, written: bool = False) -> str:
 NEW, MATCHED = sample.planned("1", "a"), sample.planned("2", "b", Result.MATCHED)
 WEAK, INVALID = sample.planned("3", "c", Result.WEAK), sample.planned("4", "d", Result.INVALID)
 CREATED = sample.planned("5", "e", Result.WEAK, action="insert", decision="create")
+LINKED = sample.planned("7", "g", Result.CONFLICT, action="link", decision="link")
 SKIPPED = sample.planned("6", "f", Result.WEAK, decision="skip")
 
 
@@ -36,6 +37,7 @@ SKIPPED = sample.planned("6", "f", Result.WEAK, decision="skip")
             "2 new records will be added to Miracle Service; 1 is already there and stays as it is."
             " 1 record needs your decision. 1 record cannot be imported as it is.",
         ),
+        (of("plan", NEW, LINKED), "1 new record will be added to Miracle Service; 1 is already there and stays as it is."),
         (of("plan", MATCHED), "Nothing new: Miracle Service already has all 1 record that can be imported."),
         (
             of("import", NEW, MATCHED, MATCHED, written=True),
@@ -47,6 +49,8 @@ SKIPPED = sample.planned("6", "f", Result.WEAK, decision="skip")
             "2 records do not agree; 41 are the same. 1 record exists only in Miracle Service, which is fine.",
         ),
         (words.verdict(Answer("reconcile", "acme", "ok", {"equal": 3})), "Both sides agree: 3 records are the same."),
+        (words.verdict(Answer("doctor", "acme", "attention", {"done": 4, "missing": 1})), "1 thing is still missing."),
+        (words.verdict(Answer("doctor", "acme", "ok", {"done": 5, "missing": 0})), "Everything on the checklist is in place."),
         (words.verdict(Answer("import", "acme", "blocked")), "The import was refused; nothing was written to Miracle Service."),
         (words.verdict(Answer("audit", "acme", "unreachable")), "A service did not answer in time. It is safe to try again."),
         (words.verdict(Answer("plan", "acme", "reconnect")), "QuickBooks Online has to be connected again."),
