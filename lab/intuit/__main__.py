@@ -99,18 +99,7 @@ def _stop(_signal: int, _frame: object) -> None:
     sys.exit(0)
 
 
-def main() -> None:
-    """Serve until told to stop; exit code 2 for a wrong call."""
-    parser = _parser()
-    arguments = parser.parse_args()
-    # uvicorn finishes what it is doing and then hands the signal on to these.
-    signal.signal(signal.SIGTERM, _stop)
-    signal.signal(signal.SIGINT, _stop)
-    try:
-        lab = _lab(arguments)
-        listener = _listen(arguments.host, arguments.port)
-    except (LoadError, OSError) as error:
-        parser.error(str(error))
+def _config(arguments: argparse.Namespace, lab: Lab) -> uvicorn.Config:
     config = uvicorn.Config(
         make_app(lab),
         http=Protocol,
@@ -124,9 +113,27 @@ def main() -> None:
         ssl_certfile=arguments.tls_cert,
         ssl_keyfile=arguments.tls_key,
     )
+    # Reads certificate and key now, so that a wrong file is a wrong call.
+    config.load()
+    return config
+
+
+def main() -> None:
+    """Serve until told to stop; exit code 2 for a wrong call."""
+    parser = _parser()
+    arguments = parser.parse_args()
+    if bool(arguments.tls_cert) != bool(arguments.tls_key):
+        parser.error("--tls-cert and --tls-key belong together")
+    # uvicorn finishes what it is doing and then hands the signal on to these.
+    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGINT, _stop)
+    try:
+        server = Server(_config(arguments, _lab(arguments)))
+        listener = _listen(arguments.host, arguments.port)
+    except (LoadError, OSError) as error:
+        parser.error(str(error))
     scheme = "https" if arguments.tls_cert else "http"
     host = f"[{arguments.host}]" if ":" in arguments.host else arguments.host
-    server = Server(config)
     server.greeting = f"intuit look-alike on {scheme}://{host}:{listener.getsockname()[1]} realm {arguments.realm}"
     server.run(sockets=[listener])
 

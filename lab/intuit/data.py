@@ -82,7 +82,7 @@ def _refused(lab: Lab, request: Request, realm: str, *, batch: bool) -> Response
     if grant is None:
         body = faults.gateway(401, "3200", "AuthenticationFailed", lab.clock, detail="Token expired: <hidden>")
         return _gateway(401, body, **{"Www-Authenticate": 'Bearer realm="Intuit", error="invalid_token"'})
-    if grant.realm != realm or realm not in lab.companies:
+    if grant.realm != realm:
         return _gateway(403, faults.gateway(403, "3100", "ApplicationAuthorizationFailed", lab.clock))
     if not lab.limits.admit(realm, grant.client_id, batch=batch):
         lab.stats.throttled += 1

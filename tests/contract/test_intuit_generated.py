@@ -10,8 +10,6 @@ import pytest
 from lab.intuit.generate import Sizes, generate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from tests.contract.conftest import Caller
 
 KINDS = ("Customer", "Vendor", "Item", "Term", "PaymentMethod", "Class", "CustomerType")
@@ -86,7 +84,8 @@ def test_conditions_compare_by_the_kind_of_value(intuit: Caller) -> None:
     assert set(ids(intuit.rows("Customer", "where Balance > '1000.00' maxresults 1000"))) == rich
     named = {row["Id"] for row in customers if "o'" in row["DisplayName"].lower()}
     assert named
-    assert set(ids(intuit.rows("Customer", "where displayname like '%O\\'%' maxresults 1000"))) == named
+    for pattern in ("%O\\'%", "%o\\'%"):
+        assert set(ids(intuit.rows("Customer", f"where displayname like '{pattern}' maxresults 1000"))) == named
     name = customers[0]["DisplayName"]
     assert ids(intuit.rows("Customer", f"where DisplayName = '{name.upper()}'")) == [customers[0]["Id"]]
     times = sorted(row["MetaData"]["LastUpdatedTime"] for row in customers)
@@ -199,8 +198,3 @@ def test_it_holds_what_makes_such_companies_hard(large: dict[str, list[dict[str,
     child = next(row for row in large["Customer"] if row.get("Level") == 4 and row["Balance"])
     parent = balances[child["ParentRef"]["value"]]
     assert parent["BalanceWithJobs"] == round(parent["Balance"] + child["BalanceWithJobs"], 2)
-
-
-def test_a_wrong_data_folder_is_refused_with_its_name(start: Callable[..., Caller]) -> None:
-    with pytest.raises(RuntimeError, match="--data /nowhere: no such folder"):
-        start("--data", "/nowhere")

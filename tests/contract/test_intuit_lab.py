@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from ipaddress import IPv4Address
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from lab.intuit.clock import Clock, pacific, parse_time
 from lab.intuit.limits import Limits
+from lab.intuit.process import running
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,6 +84,10 @@ def test_too_many_batches_get_429_until_the_minute_is_over(start: Callable[..., 
     assert refused.json()["Fault"]["Error"][0]["code"] == "3001"
     assert intuit.lab("stats")["throttled"] == 1
     intuit.lab("clock", {"advance_s": 60})
+    for _ in range(40):
+        intuit.lab("clock", {"advance_s": 0.2})
+        assert intuit.post("batch", batch).status_code == 200
+    intuit.lab("reset", {})
     assert intuit.post("batch", batch).status_code == 200
 
 
@@ -105,13 +116,14 @@ def test_the_highest_number_of_calls_at_once_is_told(start: Callable[..., Caller
 
 def test_a_reset_brings_data_and_clock_back_and_keeps_grants(intuit: Caller) -> None:
     before = intuit.lab("entities/Vendor")
-    intuit.post("vendor", {"DisplayName": "Passing Supply"}).raise_for_status()
+    intuit.post("vendor", {"DisplayName": "Passing Supply"}, requestid="passing").raise_for_status()
     intuit.lab("entities/Vendor", {"Id": "900001", "DisplayName": "Raw", "Active": True, "SyncToken": "0"})
     assert len(intuit.rows("Vendor", "where DisplayName in ('Raw', 'Passing Supply')")) == 2
     intuit.lab("clock", {"advance_s": 7200})
     assert intuit.get("preferences").status_code == 401
     intuit.lab("reset", {})
     assert intuit.lab("entities/Vendor") == before
+    assert intuit.post("vendor", {"DisplayName": "Another Supply"}, requestid="passing").status_code == 200
     assert intuit.get("preferences").status_code == 200
 
 
@@ -197,7 +209,7 @@ def test_a_posted_query_is_counted_by_its_entity(intuit: Caller) -> None:
 # The program --------------------------------------------------------------------------------------------------------------
 
 
-def test_it_says_where_it_listens_and_ends_cleanly_on_sigterm() -> None:
+def test_it_says_where_it_listens_and_ends_without_a_complaint_whatever_was_injected() -> None:
     with subprocess.Popen(
         [sys.executable, "-m", "lab.intuit", "--port", "0", "--realm", "77"],
         stdout=subprocess.PIPE,
@@ -208,11 +220,55 @@ def test_it_says_where_it_listens_and_ends_cleanly_on_sigterm() -> None:
         line = process.stdout.readline()
         assert line.startswith("intuit look-alike on http://127.0.0.1:")
         assert line.endswith(" realm 77\n")
-        port = int(line.split(":")[2].split()[0])
-        with socket.create_connection(("127.0.0.1", port), timeout=10):
+        address = line.split()[3]
+        with requests.Session() as http:
+            for fault in ("truncated", "closed"):
+                http.post(f"{address}/lab/faults", json=[{"when": {"path": "/.well-known/"}, "fault": fault}], timeout=30)
+                with pytest.raises(requests.exceptions.RequestException):
+                    http.get(f"{address}/.well-known/openid_configuration", timeout=30)
             os.kill(process.pid, signal.SIGTERM)
             _, errors = process.communicate(timeout=30)
     assert (process.returncode, errors) == (0, "")
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> tuple[str, str]:
+    """A self-signed certificate for 127.0.0.1 and its key, as files."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "intuit")])
+    now = datetime.now(UTC)
+    signed = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    files = tmp_path / "cert.pem", tmp_path / "key.pem"
+    files[0].write_bytes(signed.public_bytes(serialization.Encoding.PEM))
+    plain = serialization.NoEncryption()
+    files[1].write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain))
+    return str(files[0]), str(files[1])
+
+
+def test_it_serves_tls_and_then_names_https_addresses(certificate: tuple[str, str]) -> None:
+    cert, key = certificate
+    with running("--tls-cert", cert, "--tls-key", key) as address:
+        document = requests.get(f"{address}/.well-known/openid_configuration", verify=cert, timeout=30).json()
+    assert address.startswith("https://127.0.0.1:")
+    assert document["token_endpoint"] == f"{address}/oauth2/v1/tokens/bearer"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("--tls-cert", "x.pem"), "--tls-cert and --tls-key belong together"),
+        (("--tls-cert", "x.pem", "--tls-key", "y.pem"), "No such file"),
+        (("--client-secret-file", "nowhere"), "No such file"),
+        (("--data", "nowhere"), "--data nowhere: no such folder"),
+    ],
+)
+def test_a_wrong_call_is_refused_with_its_reason(arguments: tuple[str, ...], reason: str) -> None:
+    with pytest.raises(RuntimeError, match=rf"exit code 2[\s\S]*{reason}"), running(*arguments):
+        pass
 
 
 def test_the_company_writes_times_with_its_own_offset() -> None:

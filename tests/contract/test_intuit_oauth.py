@@ -192,6 +192,13 @@ def test_with_strict_rotation_each_value_is_good_once(start: Callable[..., Calle
     assert intuit.lab("stats")["refreshes"] == 2
 
 
+def test_a_refresh_moves_the_soft_expiry_also_when_the_value_stays(intuit: Caller) -> None:
+    intuit.lab("clock", {"advance_s": DAY_S - 3600})
+    renewed = renew(intuit, intuit.grant["refresh_token"]).json()
+    assert renewed["refresh_token"] == intuit.grant["refresh_token"]
+    assert renewed["x_refresh_token_expires_in"] == 8_726_400
+
+
 def test_a_refresh_moves_the_soft_expiry_and_silence_ends_the_grant(intuit: Caller) -> None:
     intuit.lab("clock", {"advance_s": 100 * DAY_S})
     renewed = renew(intuit, intuit.grant["refresh_token"]).json()

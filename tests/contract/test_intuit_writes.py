@@ -33,6 +33,10 @@ def test_a_full_update_empties_what_was_not_sent(intuit: Caller) -> None:
     sent = {name: row[name] for name in ("Id", "SyncToken", "DisplayName")}
     new = intuit.post("customer", sent).json()["Customer"]
     assert "PrimaryPhone" not in new
+    renamed = intuit.post(
+        "customer", {**sent, "SyncToken": new["SyncToken"], "DisplayName": "Quist, Zoila", "PrintOnCheckName": "Z. Quist"}
+    )
+    assert renamed.json()["Customer"]["PrintOnCheckName"] == "Z. Quist"
     assert new["Balance"] == row["Balance"]
 
 
@@ -115,6 +119,24 @@ def test_a_customer_without_display_name_is_named_by_its_parts(intuit: Caller) -
     assert (row["DisplayName"], row["PrintOnCheckName"], row["Active"]) == ("Zoila Quist", "Zoila Quist", True)
 
 
+def test_a_new_row_shows_up_in_lists_that_were_read_before(intuit: Caller) -> None:
+    before = [row["Id"] for row in intuit.rows("Vendor", "orderby Id maxresults 1000")]
+    made = intuit.post("vendor", {"DisplayName": "Brand New Supply"}).json()["Vendor"]
+    assert [row["Id"] for row in intuit.rows("Vendor", "orderby Id maxresults 1000")] == [*before, made["Id"]]
+
+
+def test_a_new_name_must_be_free_too(intuit: Caller) -> None:
+    one, other = intuit.rows("Vendor", "maxresults 2")
+    assert intuit.error(intuit.post("vendor", change(one, DisplayName=other["DisplayName"])))["code"] == "6240"
+    assert intuit.post("vendor", change(one, DisplayName=one["DisplayName"].upper())).status_code == 200
+
+
+def test_the_suffix_is_not_added_to_a_name_that_came_with_it(intuit: Caller) -> None:
+    row = first(intuit, "Term")
+    name = f"{row['Name']} (deleted)"
+    assert intuit.post("term", change(row, Name=name, Active=False)).json()["Term"]["Name"] == name
+
+
 def test_the_same_requestid_is_done_once_and_answered_alike(intuit: Caller) -> None:
     sent = {"DisplayName": "Once Only Supply"}
     one, two = (intuit.post("vendor", sent, requestid="r-1") for _ in range(2))
@@ -150,5 +172,23 @@ def test_change_data_capture_tells_what_changed_since(intuit: Caller) -> None:
     new = intuit.post("vendor", change(row, AcctNum="A-99")).json()["Vendor"]
     answer = intuit.get("cdc", entities="Vendor,Item", changedSince=since).json()["CDCResponse"][0]["QueryResponse"]
     assert answer == [{"Vendor": [new], "startPosition": 1, "maxResults": 1}, {}]
+    intuit.lab("clock", {"advance_s": 60})
+    earlier_row = next(row for row in intuit.rows("Vendor", "orderby Id desc") if row["Id"] != new["Id"])
+    later = intuit.post("vendor", change(earlier_row, AcctNum="A-98")).json()["Vendor"]
+    intuit.lab("clock", {"advance_s": 60})
+    latest = intuit.post("vendor", change(new, AcctNum="A-97")).json()["Vendor"]
+    (group,) = intuit.get("cdc", entities="vendor", changedSince=since).json()["CDCResponse"][0]["QueryResponse"]
+    assert group["Vendor"] == [later, latest]
     assert intuit.error(intuit.get("cdc", entities="TaxCode", changedSince=since))["code"] == "500"
     assert intuit.error(intuit.get("cdc", entities="Vendor", changedSince="soon"))["code"] == "2020"
+
+
+def test_change_data_capture_tells_what_was_deleted(intuit: Caller) -> None:
+    intuit.lab("entities/Invoice", {"Id": "501", "SyncToken": "0", "MetaData": {"LastUpdatedTime": "2026-01-05T09:00:00-08:00"}})
+    since = intuit.get("preferences").json()["time"]
+    intuit.lab("clock", {"advance_s": 60})
+    stub = intuit.post("invoice", {"Id": "501", "SyncToken": "0"}, operation="delete").json()["Invoice"]
+    (group,) = intuit.get("cdc", entities="Invoice", changedSince=since).json()["CDCResponse"][0]["QueryResponse"]
+    assert [{name: row[name] for name in stub} for row in group["Invoice"]] == [stub]
+    assert stub == {"domain": "QBO", "status": "Deleted", "Id": "501"}
+    assert intuit.error(intuit.post("vendor", {"Id": "1", "SyncToken": "0"}, operation="delete"))["code"] == "500"
