@@ -179,12 +179,17 @@ DAEMONS = (
     Service("miracle", "Miracle Service's web page", f"http://{MIRACLE_LAN}:8080/", (MIRACLE_MANAGEMENT, 8080), start_miracle),
 )
 
-CLOUDFLARE = Service(
-    "cloudflare", "Cloudflare look-alike", f"https://cloudflare.{LAB_ZONE}/client/v4", _entrance("cloudflare"), start_cloudflare
+# They start when BIND answers: the Cloudflare look-alike writes into it.
+LOOK_ALIKES = (
+    Service(
+        "cloudflare",
+        "Cloudflare look-alike",
+        f"https://cloudflare.{LAB_ZONE}/client/v4",
+        _entrance("cloudflare"),
+        start_cloudflare,
+    ),
+    Service("intuit", "Intuit look-alike", f"https://intuit.{LAB_ZONE}/", _entrance("intuit"), start_intuit),
 )
-INTUIT = Service("intuit", "Intuit look-alike", f"https://intuit.{LAB_ZONE}/", _entrance("intuit"), start_intuit)
-
-LOOK_ALIKES = tuple(service for service in (CLOUDFLARE, INTUIT) if (TOP / "lab" / service.name / "__main__.py").exists())
 
 
 def everything() -> tuple[Service, ...]:
