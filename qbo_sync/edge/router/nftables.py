@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from qbo_sync.edge.router import TAG, Foreign, Forward, Plan, Reading, Run, merge
-from qbo_sync.errors import KitError, UsageError
+from qbo_sync.errors import Blocked, KitError, UsageError
 
 FAMILY, TABLE = "ip", "qbo_kit"
 _ALL_PORTS: tuple[range, ...] = (range(0, 65536),)
@@ -67,8 +67,8 @@ class Nftables:
             self._run(["nft", "-f", "-"], plan.text)
 
     def snapshot(self) -> str:
-        """The text that makes our table as it is now."""
-        return _document(self.read().own)
+        """The text that makes our table as it is now, but for rules changed by hand to what can't be written again."""
+        return _document(filter(_writable, self.read().own))
 
     def rollback(self, snapshot: str) -> None:
         """Load a snapshot's text."""
@@ -97,13 +97,31 @@ def plan(listing: str, *, site: str, wanted: Iterable[Forward], wan_interface: s
     # Rules of other sites stay as they are, letter by letter, even if somebody changed them by hand.
     mine = f'comment "{TAG}{site}"'
     rules = [t for t in reading.own if not t.endswith(mine)]
+    _refuse_unwritable(rules)
     rules += _rules((f for f in kept if f.tag == TAG + site), wan_interface)
     warnings = tuple(
         f"the chain {chain} drops what it does not know: add the rule `ct status dnat accept` there"
         for chain in reading.drops
         if kept
     )
-    return Plan(sorted(rules) != sorted(reading.own), kept, _document(rules), _document(reading.own), given, warnings)
+    return Plan(
+        sorted(rules) != sorted(reading.own), kept, _document(rules), _document(filter(_writable, reading.own)), given, warnings
+    )
+
+
+def _writable(rule: str) -> bool:
+    """Whether a rule was read in full, so that it can be written again; the rest is kept as JSON, which nft's language is not."""
+    return '{"' not in rule
+
+
+def _refuse_unwritable(rules: list[str]) -> None:
+    strange = [rule for rule in rules if not _writable(rule)]
+    if strange:
+        raise Blocked(
+            f"the table {TABLE} holds a rule of another site that somebody changed to something the kit cannot write again",
+            seen="; ".join(strange),
+            next=f"run prerequisites.yml for that site once its rule is removed (`nft -a list table {FAMILY} {TABLE}`)",
+        )
 
 
 def render(forwards: Iterable[Forward], wan_interface: str) -> str:
@@ -154,24 +172,29 @@ def parse(listing: str, wan_interface: str) -> Reading:
     """What ``nft -j list ruleset`` printed. Raises :class:`KitError` when it isn't that."""
     try:
         objects: list[dict[str, Expression]] = json.loads(listing)["nftables"] if listing.strip() else []
-        rules = [o["rule"] for o in objects if "rule" in o]
-        chains = [o["chain"] for o in objects if "chain" in o]
-        sets = {
-            (s["family"], s["table"], s["name"]): s.get("elem", []) for o in objects for k, s in o.items() if k in ("set", "map")
-        }
-    except (ValueError, KeyError, TypeError) as error:
+        return _reading(objects, wan_interface)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise KitError(
             "the router's rules cannot be read", seen=listing[:200], next="check that `nft -j list ruleset` works there"
         ) from error
-    own = [r for r in rules if _is_ours(r)]
-    own_texts = tuple(f"{r['chain']} {_text(r)}" for r in own)
+
+
+def _reading(objects: list[dict[str, Expression]], wan: str) -> Reading:
+    rules = [o["rule"] for o in objects if "rule" in o]
+    chains = [o["chain"] for o in objects if "chain" in o]
+    sets = {(s["family"], s["table"], s["name"]): s.get("elem", []) for o in objects for k, s in o.items() if k in ("set", "map")}
+    own = tuple(f"{rule['chain']} {_text(rule)}" for rule in rules if _is_ours(rule))
     local_only = {(c["family"], c["table"], c["name"]) for c in chains if c.get("hook") == "output"}
-    foreign = [
-        _foreign(r, wan_interface, sets)
-        for r in rules
-        if not _is_ours(r) and r["family"] in ("ip", "inet") and (r["family"], r["table"], r["chain"]) not in local_only
-    ]
-    return Reading(_own_forwards(own_texts), tuple(f for f in foreign if f), _drops(chains, rules), own_texts)
+    theirs = (
+        _foreign(rule, wan, sets)
+        for rule in rules
+        if not _is_ours(rule) and rule["family"] in ("ip", "inet") and _chain_of(rule) not in local_only
+    )
+    return Reading(_own_forwards(own), tuple(rule for rule in theirs if rule), _drops(chains, rules), own)
+
+
+def _chain_of(rule: Expression) -> tuple[str, str, str]:
+    return rule["family"], rule["table"], rule["chain"]
 
 
 def _is_ours(rule: Expression) -> bool:
@@ -351,7 +374,14 @@ def _text(rule: Expression) -> str:
 
 def _expression(expression: Expression) -> str:
     kind, body = next(iter(expression.items()))
-    write: dict[str, Callable[[Any], str]] = {"match": _match, "dnat": _dnat, "redirect": _redirect, "xt": _xt, "jump": _jump}
+    write: dict[str, Callable[[Any], str]] = {
+        "match": _match,
+        "dnat": _dnat,
+        "redirect": _redirect,
+        "xt": _xt,
+        "jump": _jump,
+        "counter": _counter,
+    }
     if kind in write:
         return write[kind](body)
     return kind if body is None else f"{kind} {json.dumps(body)}"
@@ -399,6 +429,10 @@ def _redirect(body: Expression | None) -> str:
 
 def _xt(body: Expression) -> str:
     return f"xt {body.get('type', '')} {body.get('name', '')}"
+
+
+def _counter(_body: Any) -> str:
+    return "counter"
 
 
 def _jump(body: Expression) -> str:

@@ -13,13 +13,11 @@ from typing import Any
 
 import pytest
 from edge_dns_server import DnsServer, serving
-from edge_lab import ZONE, Lab, write_secret
+from edge_lab import KEY, SOA, ZONE, Lab, write_secret
 
 from lab.cloudflare.process import running
 
 TOKENS = "good\nreader read mycompany.com\nnarrow edit other.example\n"
-KEY = ("qbokit-lab", "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LXNlY3I=")
-SOA = "@ 300 IN SOA ns1 hostmaster 1 3600 600 86400 300\n@ 300 IN NS ns1\nns1 300 IN A 127.0.0.1\n"
 
 
 @pytest.fixture(scope="session")

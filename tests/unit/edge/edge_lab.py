@@ -8,6 +8,8 @@ from typing import Any
 import requests
 
 ZONE = "mycompany.com"
+KEY = ("qbokit-lab", "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LXNlY3I=")
+SOA = "@ 300 IN SOA ns1 hostmaster 1 3600 600 86400 300\n@ 300 IN NS ns1\nns1 300 IN A 127.0.0.1\n"
 
 
 class Lab:

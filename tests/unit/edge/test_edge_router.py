@@ -1,0 +1,352 @@
+"""Forwarded ports on a plain Linux router: reading, planning and writing real nftables rules, and packets through them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qbo_sync.edge import router
+from qbo_sync.edge.router import Foreign, Forward, Reading, nftables
+from qbo_sync.errors import Blocked, KitError, UsageError
+
+WAN = "qkwan0"
+LAB = router.forwards("lab", "10.10.0.10", external_address="11.22.33.10")
+OTHER = router.forwards("other", "10.10.0.11", ports=[8443], external_address="11.22.33.10")
+
+Namespaces = Callable[[], str]
+
+
+class Host:
+    """A router in a network namespace of its own."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.nft = router.provider("nftables", self.run, wan_interface=WAN)
+
+    def run(self, command: Sequence[str], given: str = "") -> str:
+        done = subprocess.run(
+            ["ip", "netns", "exec", self.name, *command], input=given, capture_output=True, text=True, check=False, timeout=30
+        )
+        if done.returncode:
+            raise KitError(f"{command[0]} failed", seen=done.stderr)
+        return done.stdout
+
+    def load(self, text: str) -> None:
+        """Rules of somebody else."""
+        self.run(["nft", "-f", "-"], text)
+
+    @property
+    def listing(self) -> str:
+        return self.run(["nft", "-j", "list", "ruleset"])
+
+
+@pytest.fixture
+def host(namespaces: Namespaces) -> Host:
+    return Host(namespaces())
+
+
+def put(host: Host, site: str, forwards: Sequence[Forward]) -> bool:
+    plan = host.nft.plan(site, forwards)
+    host.nft.apply(plan)
+    return plan.changed
+
+
+def test_writes_reads_back_and_has_nothing_more_to_do(host: Host) -> None:
+    assert put(host, "lab", LAB)
+    assert host.nft.read().forwards == LAB
+    assert not put(host, "lab", LAB)
+    assert host.nft.plan("lab", LAB).text == nftables.render(LAB, WAN)
+
+
+def test_sites_keep_out_of_each_others_way(host: Host) -> None:
+    put(host, "lab", LAB)
+    put(host, "other", OTHER)
+    assert set(host.nft.read().forwards) == {*LAB, *OTHER}
+    assert not put(host, "lab", LAB)
+    put(host, "lab", [])
+    assert host.nft.read().forwards == OTHER
+    with pytest.raises(Blocked, match="already forwards") as refusal:
+        host.nft.plan("third", router.forwards("third", "10.10.0.12", ports=[8443]))
+    assert "qbokit:other" in refusal.value.seen
+
+
+def test_removal_leaves_nothing(host: Host) -> None:
+    host.load("table inet theirs {\n chain input {\n type filter hook input priority 0;\n }\n}\n")
+    before = host.listing
+    put(host, "lab", LAB)
+    assert put(host, "lab", [])
+    assert host.listing == before
+    assert not put(host, "lab", [])
+
+
+def test_a_rule_changed_by_hand_is_mended_and_another_sites_is_not(host: Host) -> None:
+    put(host, "lab", LAB)
+    put(host, "other", OTHER)
+    host.load(nftables.render([*LAB, *OTHER], WAN).replace("masquerade", "counter masquerade").replace("8443", "9443"))
+    assert host.nft.plan("lab", LAB).changed
+    put(host, "lab", LAB)
+    text = host.run(["nft", "list", "ruleset"])
+    assert "dport 9443" in text
+    assert "counter" not in "".join(line for line in text.splitlines() if "qbokit:lab" in line)
+    assert "counter" in "".join(line for line in text.splitlines() if "qbokit:other" in line)
+
+
+def test_another_sites_rule_that_cannot_be_kept_as_it_is_stops_everything(host: Host) -> None:
+    put(host, "other", OTHER)
+    host.load(nftables.render(OTHER, WAN).replace("masquerade", "limit rate 5/second masquerade"))
+    before = host.listing
+    with pytest.raises(Blocked, match="changed to something"):
+        host.nft.plan("lab", LAB)
+    assert host.listing == before
+
+
+def test_rollback_puts_back_the_former_rules(host: Host) -> None:
+    put(host, "lab", LAB)
+    before, snapshot = host.listing, host.nft.snapshot()
+    plan = host.nft.plan("lab", router.forwards("lab", "10.10.0.77"))
+    host.nft.apply(plan)
+    assert host.nft.read().forwards != LAB
+    host.nft.rollback(snapshot)
+    assert rules(host.listing) == rules(before)
+    host.nft.apply(plan)
+    host.nft.rollback(plan.undo)
+    assert rules(host.listing) == rules(before)
+
+
+def rules(listing: str) -> tuple[str, ...]:
+    return nftables.parse(listing, WAN).own
+
+
+THEIRS = "table inet theirs {{\n {sets}\n chain pre {{\n type nat hook prerouting priority -100;\n {rule}\n }}\n}}\n"
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "tcp dport 443 dnat ip to 10.0.0.5",
+        "tcp dport { 22, 80 } dnat ip to 10.0.0.5:8080",
+        "tcp dport 1-1024 dnat ip to 10.0.0.5",
+        "tcp dport != 22 dnat ip to 10.0.0.5",
+        "tcp dport @web redirect to :8080",
+        "meta l4proto { tcp, udp } th dport 443 dnat ip to 10.0.0.5",
+        "dnat ip to tcp dport map { 80 : 10.0.0.6, 22 : 10.0.0.7 }",
+        "dnat ip to tcp dport map @targets",
+        'iifname "qkwan*" tcp dport 80 dnat ip to 10.0.0.5',
+        'iifname { "qkwan0", "lan0" } tcp dport 80 dnat ip to 10.0.0.5',
+        'iifname != "lan0" tcp dport 80 dnat ip to 10.0.0.5',
+        "ip saddr 1.2.3.4 tcp dport 80 dnat ip to 10.10.0.10",
+        "dnat ip to 10.0.0.5",
+    ],
+)
+def test_somebody_elses_forward_of_our_port_is_a_conflict(host: Host, rule: str) -> None:
+    sets = (
+        "set web { type inet_service; flags interval; elements = { 80, 8000-9000 }; }\n"
+        " map targets { type inet_service : ipv4_addr; elements = { 443 : 10.0.0.7 }; }"
+    )
+    host.load(THEIRS.format(sets=sets, rule=rule))
+    before = host.listing
+    with pytest.raises(Blocked) as refusal:
+        host.nft.plan("lab", LAB)
+    assert "inet theirs pre: " in refusal.value.seen
+    assert host.listing == before
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "tcp dport 22 dnat ip to 10.0.0.5",
+        "udp dport 443 dnat ip to 10.0.0.5",
+        "tcp dport { 81-442, 444 } dnat ip to 10.0.0.5",
+        "tcp dport != { 80, 443 } dnat ip to 10.0.0.5",
+        'iifname "lan0" tcp dport 443 dnat ip to 10.0.0.5',
+        'iifname != "qkwan0" tcp dport 443 dnat ip to 10.0.0.5',
+        "meta l4proto udp dnat ip to 10.0.0.5",
+        "tcp dport 443 accept",
+        "dnat ip to tcp dport map { 22 : 10.0.0.7 }",
+    ],
+)
+def test_what_takes_none_of_our_packets_is_no_conflict(host: Host, rule: str) -> None:
+    host.load(THEIRS.format(sets="", rule=rule))
+    assert put(host, "lab", LAB)
+    assert set(host.nft.read().forwards) == set(LAB)
+
+
+def test_rules_for_the_routers_own_connections_are_no_conflict(host: Host) -> None:
+    host.load("table ip theirs {\n chain out {\n type nat hook output priority -100;\n tcp dport 443 dnat to 10.0.0.5\n }\n}\n")
+    assert put(host, "lab", LAB)
+
+
+def test_a_forward_made_by_hand_that_does_the_same_is_left_to_do_it(host: Host) -> None:
+    host.load(THEIRS.format(sets="", rule=f'iifname "{WAN}" tcp dport {{ 80, 443 }} dnat ip to 10.10.0.10'))
+    plan = host.nft.plan("lab", LAB)
+    assert (plan.changed, plan.forwards) == (False, ())
+    assert "dnat to 10.10.0.10" in plan.given[0]
+
+
+def test_a_forward_chain_that_drops_is_told(host: Host) -> None:
+    chain = "table inet filter {{\n chain fw {{\n type filter hook forward priority 0; policy drop;\n {rule}\n }}\n}}\n"
+    host.load(chain.format(rule="ct state established accept"))
+    (warning,) = host.nft.plan("lab", LAB).warnings
+    assert "inet filter fw" in warning
+    assert "ct status dnat accept" in warning
+    host.load("flush ruleset\n" + chain.format(rule="ct status dnat accept"))
+    assert host.nft.plan("lab", LAB).warnings == ()
+
+
+class Site:
+    """Outside, router, LAN: three hosts. ``edge`` serves, ``office`` is another client of the LAN."""
+
+    def __init__(self, make: Namespaces) -> None:
+        self.outside, self.edge, self.office = Host(make()), Host(make()), Host(make())
+        self.router = Host(make())
+        self._wire(self.outside, "11.22.33.90/24", WAN)
+        self._wire(self.edge, "10.10.0.10/24", "qklan1")
+        self._wire(self.office, "10.10.0.30/24", "qklan2")
+        router_commands = [
+            f"ip addr add 11.22.33.10/24 dev {WAN}",
+            "ip link add qkbr type bridge",
+            "ip link set qklan1 master qkbr",
+            "ip link set qklan2 master qkbr",
+            "ip addr add 10.10.0.1/24 dev qkbr",
+            "ip link set qkbr up",
+            "sysctl -qw net.ipv4.ip_forward=1",
+        ]
+        for command in router_commands:
+            self.router.run(command.split())
+        for inside in (self.edge, self.office):
+            inside.run(["ip", "route", "add", "default", "via", "10.10.0.1"])
+
+    def _wire(self, host: Host, address: str, at_router: str) -> None:
+        for command in (
+            f"ip link add qk0 type veth peer name {at_router} netns {self.router.name}",
+            f"ip addr add {address} dev qk0",
+            "ip link set qk0 up",
+        ):
+            host.run(command.split())
+        self.router.run(["ip", "link", "set", at_router, "up"])
+
+
+LISTEN = """
+import http.server, sys
+class Page(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        body = self.client_address[0].encode()
+        self.send_response(200); self.send_header("Content-Length", str(len(body))); self.end_headers(); self.wfile.write(body)
+    def log_message(self, *_): pass
+server = http.server.HTTPServer(("10.10.0.10", 80), Page)
+print("ready", flush=True)
+server.serve_forever()
+"""
+FETCH = """
+import socket, sys, urllib.request
+try:
+    print(urllib.request.urlopen("http://11.22.33.10/", timeout=3).read().decode())
+except OSError as error:
+    print("failed", error)
+"""
+
+
+@pytest.fixture
+def site(namespaces: Namespaces) -> Any:
+    made = Site(namespaces)
+    with subprocess.Popen(
+        ["ip", "netns", "exec", made.edge.name, "python3", "-c", LISTEN], stdout=subprocess.PIPE, text=True
+    ) as page:
+        assert page.stdout is not None
+        assert page.stdout.readline() == "ready\n"
+        yield made
+        page.kill()
+
+
+def fetch(host: Host) -> str:
+    return host.run(["python3", "-c", FETCH]).strip()
+
+
+def test_packets_from_outside_and_from_inside_arrive(site: Site) -> None:
+    """The page tells the source address it sees: the client's own from outside, the router's for a client beside it."""
+    assert fetch(site.outside).startswith("failed")
+    put(site.router, "lab", LAB)
+    assert fetch(site.outside) == "11.22.33.90"
+    assert fetch(site.office) == "10.10.0.1"
+    put(site.router, "lab", [])
+    assert fetch(site.outside).startswith("failed")
+
+
+forwards = st.builds(
+    Forward,
+    proto=st.sampled_from(["tcp", "udp"]),
+    external_port=st.integers(1, 65535),
+    address=st.integers(1, 250).map(lambda n: f"10.10.0.{n}"),
+    internal_port=st.integers(1, 65535),
+    tag=st.sampled_from(["qbokit:lab", "qbokit:other", "qbokit:third"]),
+    external_address=st.sampled_from(["", "11.22.33.10"]),
+)
+readings = st.builds(Reading, forwards=st.lists(forwards, unique_by=lambda f: (f.proto, f.external_port)).map(tuple))
+
+
+@given(readings, st.lists(forwards.filter(lambda f: f.tag == "qbokit:lab"), unique_by=lambda f: (f.proto, f.external_port)))
+def test_merging_changes_no_other_sites_forward(reading: Reading, wanted: list[Forward]) -> None:
+    others = [f for f in reading.forwards if f.tag != "qbokit:lab"]
+    clash = any((o.proto, o.external_port) == (w.proto, w.external_port) for o in others for w in wanted)
+    if clash:
+        with pytest.raises(Blocked):
+            router.merge(reading, "lab", wanted)
+        return
+    merged, given_by_others = router.merge(reading, "lab", wanted)
+    assert sorted(merged) == sorted([*others, *wanted])
+    assert given_by_others == ()
+
+
+@given(st.integers(1, 65535), st.integers(1, 65535), st.integers(1, 65535))
+def test_a_foreign_rule_takes_exactly_its_ports(low: int, high: int, port: int) -> None:
+    rule = Foreign("theirs", frozenset({"tcp"}), (range(low, high + 1),))
+    assert rule.takes(Forward("tcp", port, "10.10.0.10", port, "qbokit:lab")) == (low <= port <= high)
+    assert not rule.takes(Forward("udp", port, "10.10.0.10", port, "qbokit:lab"))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"address": "10.10.0.300"},
+        {"address": "127.0.0.1"},
+        {"address": "10.10.0.10; flush ruleset"},
+        {"ports": [0]},
+        {"ports": [70000]},
+        {"site": 'lab"; drop'},
+        {"site": ""},
+        {"external_address": "192.168.1.1"},
+    ],
+)
+def test_values_that_cannot_be_forwarded_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(UsageError):
+        router.forwards(**{"site": "lab", "address": "10.10.0.10", **wrong})
+
+
+@pytest.mark.parametrize("name", ["", "eth0; flush ruleset", 'a"b', "sixteencharacters"])
+def test_what_is_no_interface_is_refused(name: str) -> None:
+    with pytest.raises(UsageError):
+        nftables.render(LAB, name)
+
+
+@pytest.mark.parametrize("listing", ["no json", "{}", '{"nftables": 7}', '{"nftables": [{"rule": {}}]}'])
+def test_what_is_no_listing_is_refused(listing: str) -> None:
+    with pytest.raises(KitError, match="cannot be read"):
+        nftables.parse(listing, WAN)
+
+
+def test_rules_of_iptables_that_nft_cannot_read_count_as_taking_everything() -> None:
+    rule = {"family": "ip", "table": "nat", "chain": "PREROUTING", "expr": [{"xt": {"type": "target", "name": "DNAT"}}]}
+    listing = json.dumps({"nftables": [{"rule": rule}]})
+    with pytest.raises(Blocked, match="already forwards"):
+        nftables.plan(listing, site="lab", wanted=LAB, wan_interface=WAN)
+
+
+def test_an_unknown_provider_is_refused() -> None:
+    with pytest.raises(UsageError, match="no router provider"):
+        router.provider("abacus", lambda _command, _given: "", wan_interface=WAN)
