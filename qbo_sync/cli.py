@@ -101,7 +101,7 @@ def _keep(site: Site, outcome: Outcome) -> None:
         company=outcome.title or site.settings.site,
         made_at=now,
         findings=outcome.findings,
-        rows=() if answer.command == "audit" else outcome.rows,
+        rows=outcome.rows,
         tables=outcome.tables,
     )
     if answer.command == "plan":

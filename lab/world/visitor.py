@@ -10,6 +10,7 @@ output: the title of each page it saw. Exit status 1 when the site does not say 
 
 from __future__ import annotations
 
+import html
 import re
 import ssl
 import sys
@@ -36,7 +37,8 @@ def main(page: str, realm: str, authorities: str) -> int:
         print("there is no Connect button on this page")
         return 1
     consent, body = see(urljoin(address, link[1]))
-    hidden = dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', body))
+    fields = re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', body)
+    hidden = {name: html.unescape(value) for name, value in fields}
     action = re.search(r'<form[^>]*action="([^"]*)"', body)
     _, body = see(urljoin(consent, action[1]) if action else consent, {**hidden, "decision": "allow", "realm": realm})
     return 0 if "onnected" in body else 1

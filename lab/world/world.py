@@ -7,7 +7,7 @@ import json
 import shutil
 import ssl
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -158,13 +158,14 @@ def _fetch_acme_root() -> None:
     ACME_ROOT_FILE.write_bytes(_fetch(ENTRANCES["pebble-management"].port, "roots/0"))
 
 
+def entities(name: str) -> list[Mapping[str, Any]]:
+    """All rows of one entity that the Intuit look-alike holds, inactive ones included."""
+    rows: list[Mapping[str, Any]] = json.loads(_fetch(ENTRANCES["intuit"].port, f"lab/entities/{name}"))
+    return rows
+
+
 def _fill_miracle() -> None:
     """Load the reference schema and the company that already holds part of what the Intuit look-alike serves."""
-
-    def entities(name: str) -> Sequence[Mapping[str, Any]]:
-        rows: list[Mapping[str, Any]] = json.loads(_fetch(ENTRANCES["intuit"].port, f"lab/entities/{name}"))
-        return rows
-
     engine = sqlalchemy.create_engine(miracle_url())
     seed.fill(engine, entities)
     engine.dispose()

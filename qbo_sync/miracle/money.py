@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import Dialect, Numeric, String
@@ -35,14 +35,3 @@ class Money(TypeDecorator[Decimal]):
     def process_result_value(self, value: Any, dialect: Dialect) -> Decimal | None:
         """A :class:`~decimal.Decimal` with the column's places."""
         return None if value is None else Decimal(str(value))
-
-
-def exact(value: Any) -> Any:
-    """``value`` as a normalised decimal when it is a number; anything else unchanged. For comparing across databases."""
-    if isinstance(value, bool) or value is None:
-        return value
-    try:
-        number = Decimal(str(value)) if isinstance(value, int | float | Decimal) else None
-    except InvalidOperation:
-        return value
-    return value if number is None else number.normalize()

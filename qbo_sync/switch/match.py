@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from typing import Any
 
 from qbo_sync.errors import UsageError
-from qbo_sync.miracle.money import exact
 from qbo_sync.switch import names
 from qbo_sync.switch.model import Decision, Kind, PlannedRow, Record, Result, Row
 from qbo_sync.switch.read import Books, Company
@@ -303,8 +303,13 @@ def _weak_keys(name: str, fields: Mapping[str, Any]) -> Iterator[tuple[str, str]
 
 def numbers(fields: Mapping[str, Any]) -> tuple[Any, ...]:
     """A payment term's numbers, comparable over databases: nothing and zero are the same, except for the days themselves."""
-    due, percent, days, month_day = (exact(fields.get(name)) for name in TERM_NUMBERS)
+    due, percent, days, month_day = (_number(fields.get(name)) for name in TERM_NUMBERS)
     return due, percent or 0, days or 0 if percent else 0, month_day or 0
+
+
+def _number(value: Any) -> Decimal | None:
+    """The same number, whether a database gave it, JSON did, or a stored plan gives it back as text."""
+    return None if value is None else Decimal(str(value)).normalize()
 
 
 def different_numbers(qbo: Mapping[str, Any], miracle: Mapping[str, Any]) -> str:
@@ -316,6 +321,6 @@ def different_numbers(qbo: Mapping[str, Any], miracle: Mapping[str, Any]) -> str
 
 def say_term(fields: Mapping[str, Any]) -> str:
     """A payment term in words: ``due in 30 days, 2 % off within 10 days``."""
-    due, percent, days, month_day = (exact(fields.get(name)) for name in TERM_NUMBERS)
-    text = f"due on day {month_day} of the month" if month_day else f"due in {due if due is not None else '?'} days"
-    return f"{text}, {percent:f} % off within {days or 0} days" if percent else text
+    due, percent, days, month_day = (_number(fields.get(name)) for name in TERM_NUMBERS)
+    text = f"due on day {month_day:f} of the month" if month_day else f"due in {due:f} days" if due is not None else "no due date"
+    return f"{text}, {percent:f} % off within {days or 0:f} days" if percent else text

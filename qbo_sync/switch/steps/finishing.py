@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from qbo_sync.errors import Blocked, UsageError, Waiting
+from qbo_sync.intuit import TokenStore
 from qbo_sync.miracle import Miracle
 from qbo_sync.miracle.database import Chunk, row_hash
 from qbo_sync.switch import audit as rules
@@ -48,7 +49,9 @@ def review(site: Site) -> Outcome:
     answer.items = [{"id": r["qbo_id"], "kind": r["kind"], "miracle": r["miracle_id"], "qbo": r["name"]} for r in made]
     answer.lines = [f"run {run['id']}: {run['command']}, {run['state']}" for run in runs]
     answer.next = "write 'discard' beside what you do not want and run: qbo-sync discard FILE; otherwise: qbo-sync export enable"
-    return Outcome(answer, tables={title: rows for title, rows in tables.items() if rows}, has_report=True)
+    grant = TokenStore(site.settings).load()
+    shown = {title: rows for title, rows in tables.items() if rows}
+    return Outcome(answer, tables=shown, title=grant.company if grant else "", has_report=True)
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,9 @@ def status(site: Site) -> Outcome:
         "export_enabled": _export(site),
     }
     answer = site.answer("status", summary=summary)
-    answer.lines = [f"{name.replace('_', ' ')}: {value}" for name, value in summary.items() if value not in ("", {}, None)]
+    answer.lines = [
+        f"{name.replace('_', ' ')}: {_words(value)}" for name, value in summary.items() if value not in ("", {}, None)
+    ]
     if state is GrantState.disconnected:
         answer.outcome, answer.next = "waiting", f"a QuickBooks administrator connects: {_connect_page(site)}"
     elif state is GrantState.reconnect_needed:
@@ -41,6 +43,12 @@ def status(site: Site) -> Outcome:
     elif state is GrantState.expiring:
         answer.outcome, answer.next = "attention", f"connect again before it ends: {_connect_page(site)}"
     return Outcome(answer)
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{count} {name}" for name, count in value.items())
+    return {True: "yes", False: "no"}.get(value, str(value)) if isinstance(value, bool) else str(value)
 
 
 def _connect_page(site: Site) -> str:

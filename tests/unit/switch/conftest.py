@@ -14,7 +14,7 @@ import requests
 import sqlalchemy as sa
 
 from lab import seed
-from lab.demo import entities_at
+from lab.demo.loopback import entities_at
 from lab.intuit import process
 from qbo_sync import config
 from qbo_sync.intuit import Connection

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qbo_sync.errors import UsageError
-from qbo_sync.switch.match import Decided, match
+from qbo_sync.switch.match import Decided, match, say_term
 from qbo_sync.switch.model import Decision, Kind, Result
 from tests.unit.switch.sides import books, company, customer, named, one, row
 
@@ -101,6 +102,13 @@ def test_terms_match_by_their_numbers_too(term: dict[str, Any], expected: Result
     raw = named("3", "Net 30", Type="STANDARD", DueDays=30, DiscountDays=0)
     rows = match(company({Kind.PAYMENT_TERM: [raw]}), books({Kind.PAYMENT_TERM: [there]}))
     assert rows[0].result is expected
+
+
+@pytest.mark.parametrize("due", [30, Decimal(30), Decimal("30.0"), "30"])
+def test_a_term_in_words_has_plain_numbers(due: Any) -> None:
+    assert say_term({"due_days": due}) == "due in 30 days"
+    discount = {"due_days": due, "discount_percent": Decimal("2.00"), "discount_days": 10}
+    assert say_term(discount) == "due in 30 days, 2 % off within 10 days"
 
 
 def test_a_child_of_an_inactive_parent_is_not_placed_elsewhere() -> None:

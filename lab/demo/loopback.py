@@ -1,18 +1,11 @@
-"""`./kit demo`: one company through the whole guide, told as a story.
-
-With a lab (root and network namespaces) every part is real but Intuit and Cloudflare. Without one, the data half runs on
-loopback: the Intuit look-alike and a SQLite database, from the connection to the export.
-"""
+"""The data half on loopback: the Intuit look-alike and a SQLite stand-in for Miracle Service, from connection to export."""
 
 from __future__ import annotations
 
-import csv
 import json
-import os
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,22 +16,13 @@ import requests
 import sqlalchemy as sa
 
 from lab import seed
+from lab.demo.narration import answered, blockers, counts, decide, must, read, say, step
 from lab.intuit import process as intuit_process
 from qbo_sync.miracle.database import engine_for
 
-TOP = Path(__file__).resolve().parent.parent
+TOP = Path(__file__).resolve().parents[2]
 RECORDED = TOP.parent / "shared" / "data" / "qbo" / "sandbox_us"
 REALM = "9341454816381446"
-
-
-def say(text: str = "") -> None:
-    """One line of the story."""
-    print(text, flush=True)
-
-
-def step(guide: str, what: str) -> None:
-    """The head of a step, in the guide's own order."""
-    say(f"\n── {guide} · {what} " + "─" * max(2, 90 - len(guide) - len(what)))
 
 
 def company_arguments() -> list[str]:
@@ -80,12 +64,7 @@ class Loopback:
         """Run a command as a user would and read its JSON document; what it says on the way goes to the terminal."""
         call = [sys.executable, "-m", "qbo_sync.cli", "--config", str(self.config), "--format", "json", *command]
         done = subprocess.run(call, capture_output=True, text=True, check=False, cwd=TOP)
-        try:
-            document: dict[str, Any] = json.loads(done.stdout)
-        except json.JSONDecodeError:
-            said = f"demo: qbo-sync {' '.join(command)} gave no answer (exit {done.returncode})"
-            raise SystemExit(f"{said}:\n{done.stderr}") from None
-        return {**document, "exit": done.returncode}
+        return answered(" ".join(command), done.returncode, done.stdout, done.stderr)
 
 
 @contextmanager
@@ -132,37 +111,10 @@ def connect(demo: Loopback) -> dict[str, Any]:
     return demo.qbo_sync("connect", "--realm", REALM, "--refresh-token-file", str(token))
 
 
-def link_all(decisions: str, folder: Path) -> tuple[Path, int]:
-    """Answer every open question of a decisions file: a weak match is the same one, anything else is left out."""
-    filled = folder / "decisions.csv"
-    with Path(decisions).open(encoding="utf-8-sig", newline="") as source:
-        rows = list(csv.DictReader(source))
-    with filled.open("w", encoding="utf-8", newline="") as target:
-        writer = csv.DictWriter(target, rows[0].keys() if rows else ["kind"])
-        writer.writeheader()
-        for row in rows:
-            writer.writerow({**row, "decision": "link" if row["result"] == "weak" else "skip"})
-    return filled, len(rows)
-
-
-def counts(document: Mapping[str, Any], *names: str) -> str:
-    """A plan's or an import's counts, kind by kind."""
-    lines = []
-    for kind, tally in document["summary"].items():
-        shown = ", ".join(f"{tally[name]} {name}" for name in names if tally[name])
-        lines.append(f"    {kind.replace('_', ' '):<15} {shown or 'nothing'}")
-    return "\n".join(lines)
-
-
-def must(document: Mapping[str, Any], *exits: int) -> Mapping[str, Any]:
-    """End the demo when a command ended otherwise than the story tells."""
-    if document["exit"] not in exits:
-        raise SystemExit(f"demo: qbo-sync {document['command']} ended with {document['exit']}:\n{json.dumps(document, indent=2)}")
-    return document
-
-
-def data_half(folder: Path) -> None:
-    """The guide's steps 2 to 4 on loopback."""
+def tell() -> None:
+    """The guide's steps 3 and 4 on loopback."""
+    folder = Path(tempfile.mkdtemp(prefix="qbo-kit-demo-"))
+    say("qbo-kit demo: the data half, on loopback (Intuit look-alike, SQLite).")
     with loopback(folder) as demo:
         step("Step 3", "connect QuickBooks Online")
         connected = must(connect(demo), 0)
@@ -170,10 +122,7 @@ def data_half(folder: Path) -> None:
 
         step("Step 3", "Audit Report")
         first = must(demo.qbo_sync("audit"), 4)
-        say(f"  {first['summary']['blocker']} blockers, {first['summary']['warning']} warnings, {first['summary']['info']} notes")
-        for item in first["items"]:
-            if item["severity"] == "blocker":
-                say(f"    ✗ {item['id']}: QuickBooks {item['qbo']}; Miracle Service {item['miracle']}")
+        blockers(first)
         say(f"  the report: {first['report']['html']}")
 
         refused = must(demo.qbo_sync("import", "--replan"), 4)
@@ -191,8 +140,10 @@ def data_half(folder: Path) -> None:
         step("Step 3", "plan and import")
         planned = must(demo.qbo_sync("plan"), 0, 3)
         say(counts(planned, "new", "matched", "weak", "conflict", "invalid"))
-        filled, asked = link_all(planned["report"]["decisions"], folder)
-        say(f"  {asked} records wait for a decision; decided in {filled.name}")
+        answers, asked = decide(read(planned["report"]["decisions"]))
+        filled = folder / "decisions.csv"
+        filled.write_text(answers)
+        say(f"  {asked} records wait for a decision; decided in {filled}")
         must(demo.qbo_sync("plan", "--decisions", str(filled)), 0)
         imported = must(demo.qbo_sync("import"), 0)
         say("  import:")
@@ -207,14 +158,4 @@ def data_half(folder: Path) -> None:
         say(f"  reconciled: {json.dumps(reconciled['summary'])}")
         enabled = must(demo.qbo_sync("export", "enable"), 0)
         say(f"  accounting export enabled: {enabled['summary']['enabled']}")
-
-
-def main(arguments: list[str]) -> int:
-    """The demo; ``--keep`` leaves what it made in place."""
-    began = time.monotonic()
-    folder = Path(os.environ.get("KIT_DEMO_DIR") or tempfile.mkdtemp(prefix="qbo-kit-demo-"))
-    folder.mkdir(parents=True, exist_ok=True)
-    say("qbo-kit demo: the data half, on loopback (Intuit look-alike, SQLite).")
-    data_half(folder)
-    say(f"\nDone in {time.monotonic() - began:.0f} s. Everything it made is in {folder}")
-    return 0
+    say(f"\nEverything it made is in {folder}")
