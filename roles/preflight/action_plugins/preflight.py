@@ -64,5 +64,5 @@ def _summary(ticks: list[preflight.Tick]) -> list[str]:
 def _words(check: preflight.Check) -> list[str]:
     lines = [f"  {MARKS[check.severity]:7}  {check.id} {check.title}: {check.seen}"]
     if check.remedy and check.severity != "ok":
-        lines.append(f"           to mend it: {check.remedy}")
+        lines.append(f"           {'note' if check.severity == 'info' else 'to mend it'}: {check.remedy}")
     return lines

@@ -8,6 +8,7 @@ import socket
 import ssl
 import time
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 
 from ansible.module_utils.basic import AnsibleModule
@@ -198,14 +199,17 @@ def main():
         look = Look(module.params)
     except ssl.SSLError as error:
         module.fail_json(msg=f"the CA file is not a PEM certificate: {error}")
-    checks = [
-        _check("outside", look.outside),
-        _check("resolution", look.resolution),
-        _check("redirect", look.redirect),
-        _check("chain", look.chain),
-        _check("wrong name", look.wrong_name),
+    looks = [
+        ("outside", look.outside),
+        ("resolution", look.resolution),
+        ("redirect", look.redirect),
+        ("chain", look.chain),
+        ("wrong name", look.wrong_name),
     ]
-    checks += [_check(f"page {p['path']}", look.page, p["path"], p["status"], p["contains"]) for p in module.params["paths"]]
+    looks += [(f"page {p['path']}", look.page, p["path"], p["status"], p["contains"]) for p in module.params["paths"]]
+    # At the same time: where nothing answers, each look takes its whole time-out.
+    with ThreadPoolExecutor(max_workers=len(looks)) as pool:
+        checks = list(pool.map(lambda one: _check(*one), looks))
     module.exit_json(changed=False, checks=checks, certificate=look.certificate)
 
 
