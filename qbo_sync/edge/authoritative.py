@@ -152,33 +152,43 @@ def _is_address(text: str) -> bool:
     return True
 
 
+class NoReply(Exception):
+    """A server gave no usable answer; the text says why."""
+
+
 def ask(server: Server, name: str, rdtype: str, *, tcp: bool = False) -> dns.message.Message:
     """One question to one server, without recursion; UDP is tried twice and goes over to TCP when the answer doesn't fit.
 
-    Raises ``dns.exception.DNSException`` or ``OSError`` when there is no usable answer.
+    Raises :class:`NoReply`.
     """
     query = dns.message.make_query(name, rdtype, use_edns=0, payload=UDP_PAYLOAD, flags=0)
+    try:
+        try:
+            return _send(query, server, tcp)
+        except dns.exception.Timeout:
+            if tcp:
+                raise
+            return _send(query, server, tcp)
+    except dns.exception.Timeout:
+        raise NoReply(f"no answer within {QUERY_TIMEOUT_S:g} s over {'TCP' if tcp else 'UDP'}") from None
+    except EOFError:
+        raise NoReply("closes the connection without an answer") from None
+    except (dns.exception.DNSException, OSError) as error:
+        raise NoReply(str(error) or type(error).__name__) from error
+
+
+def _send(query: dns.message.Message, server: Server, tcp: bool) -> dns.message.Message:
     if tcp:
         return dns.query.tcp(query, server.address, timeout=QUERY_TIMEOUT_S, port=server.port)
-    try:
-        return dns.query.udp_with_fallback(query, server.address, timeout=QUERY_TIMEOUT_S, port=server.port)[0]
-    except dns.exception.Timeout:
-        return dns.query.udp_with_fallback(query, server.address, timeout=QUERY_TIMEOUT_S, port=server.port)[0]
-
-
-def why_no_answer(error: Exception) -> str:
-    """The reason behind an exception of :func:`ask`, in words."""
-    if isinstance(error, dns.exception.Timeout):
-        return f"no answer within {QUERY_TIMEOUT_S:g} s"
-    return str(error) or type(error).__name__
+    return dns.query.udp_with_fallback(query, server.address, timeout=QUERY_TIMEOUT_S, port=server.port)[0]
 
 
 def answer(server: Server, name: str) -> Answer:
     """What the server says about the name's A records; never raises for what a server does."""
     try:
         message = ask(server, name, "A")
-    except (dns.exception.DNSException, OSError) as error:
-        return Answer(server, problem=why_no_answer(error), reached=False)
+    except NoReply as reason:
+        return Answer(server, problem=str(reason), reached=False)
     if message.rcode() not in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
         return Answer(server, problem=f"answers {dns.rcode.to_text(message.rcode())}")
     if not message.flags & dns.flags.AA:

@@ -177,8 +177,8 @@ def delegation(zone: str, resolver: str, nameservers: Sequence[str], servers: Se
     own = {server.name.lower() for server in servers}
     try:
         at_parent = _parents_word(zone, resolver)
-    except (KitError, dns.exception.DNSException, OSError) as error:
-        seen = f"{', '.join(sorted(own))}; the parent zone could not be asked: {authoritative.why_no_answer(error)}"
+    except (KitError, authoritative.NoReply, dns.exception.DNSException) as error:
+        seen = f"{', '.join(sorted(own))}; the parent zone could not be asked: {error}"
         return Check("P02", _P02, "info", seen, "compare them with the registrar's page by hand")
     if at_parent == own:
         return Check("P02", _P02, "ok", ", ".join(sorted(own)))
@@ -210,8 +210,8 @@ def same_everywhere(zone: str, fqdn: str, servers: Sequence[Server]) -> Check:
     for server in servers:
         try:
             told[str(server)] = _all_it_says(server, zone, fqdn)
-        except (dns.exception.DNSException, OSError) as error:
-            problems.append(f"{server}: {authoritative.why_no_answer(error)}")
+        except authoritative.NoReply as reason:
+            problems.append(f"{server}: {reason}")
     problems += [f"{server}: not authoritative for {zone}" for server, says in told.items() if not says["SOA"]]
     if problems:
         return Check("P03", title, "error", "; ".join(problems), "mend that name server or take it out of the delegation")
@@ -265,7 +265,7 @@ def no_ipv6(fqdn: str, servers: Sequence[Server]) -> Check:
     for server in servers:
         try:
             answer = authoritative.ask(server, fqdn, "AAAA").answer
-        except (dns.exception.DNSException, OSError):
+        except authoritative.NoReply:
             continue  # P03 reports a silent server.
         found |= {record.to_text() for rrset in answer if rrset.rdtype == dns.rdatatype.AAAA for record in rrset}
     if not found:
@@ -364,7 +364,7 @@ def ca_directory(url: str, ca_file: str = "") -> tuple[Check, Check, tuple[str, 
         return _ca_unreachable(title, url, error), _no_clock(), (CA_IDENTITY,)
     clock = clock_skew(answer.headers.get("Date", ""), (before + time.time()) / 2)
     try:
-        directory = answer.json()
+        directory = answer.json() if answer.ok else None
     except requests.JSONDecodeError:
         directory = None
     if not isinstance(directory, dict) or "newOrder" not in directory:

@@ -90,6 +90,10 @@ class DnsServer:
         if zone is None:
             reply.set_rcode(dns.rcode.REFUSED)
             return
+        referral = self._referral(zone, question.name)
+        if referral is not None:
+            reply.authority.append(referral)
+            return
         if not self.lame:
             reply.flags |= dns.flags.AA
         node = zone.get_node(question.name)
@@ -102,6 +106,15 @@ class DnsServer:
                 reply.answer.append(_rrset(question.name, rdataset))
         if not reply.answer:
             reply.authority.append(_rrset(zone.origin, zone.get_rdataset(zone.origin, "SOA")))
+
+    def _referral(self, zone: dns.zone.Zone, name: dns.name.Name) -> dns.rrset.RRset | None:
+        """The NS records of a zone cut at or above the name."""
+        while name != zone.origin:
+            servers = zone.get_rdataset(name, "NS")
+            if servers is not None:
+                return _rrset(name, servers)
+            name = name.parent()
+        return None
 
     def _update(self, message: dns.update.UpdateMessage) -> dns.rcode.Rcode:
         zone = self.held.get(message.zone[0].name)
