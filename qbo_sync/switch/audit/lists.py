@@ -79,12 +79,15 @@ def only_in_miracle(sides: Sides) -> Iterator[Hit]:
             yield Hit(f"{kind}", kind, TITLE[kind], "not there", f"{len(left)}: {_some(left)}")
 
 
-def _of(result: Result, miracle: Callable[[PlannedRow], str]) -> Callable[[Sides], Iterable[Hit]]:
+def _of(result: Result, fires: str) -> Callable[[Sides], Iterable[Hit]]:
+    """A check for one match result. ``fires`` says when, for the catalogue of rules."""
+
     def check(sides: Sides) -> Iterator[Hit]:
         for row in sides.rows:
             if row.result is result and not row.decision and not row.reason.startswith("same name, other numbers"):
-                yield _hit(row, row.path, miracle(row))
+                yield _hit(row, row.path, row.reason)
 
+    check.__doc__ = fires
     return check
 
 
@@ -171,7 +174,7 @@ RULES = (
         "Looks like a record that Miracle Service already has",
         "Decide 'link' if they are the same, 'create' if they are two, 'skip' to leave it out. Undecided ones are not imported.",
         DECISIONS,
-        _of(Result.WEAK, lambda row: row.reason),
+        _of(Result.WEAK, "The name is new, but a row of the same parent has a similar name, e-mail, phone or part number."),
     ),
     Rule(
         "LST-004",
@@ -179,7 +182,7 @@ RULES = (
         "Cannot be matched with certainty",
         "Decide 'link' (with the row's number), 'create' or 'skip', or mend the double name first.",
         DECISIONS,
-        _of(Result.CONFLICT, lambda row: row.reason),
+        _of(Result.CONFLICT, "Several rows fit, several records fit one row, or a record it refers to waits for a decision."),
     ),
     Rule(
         "LST-005",
@@ -187,7 +190,7 @@ RULES = (
         "Cannot be imported as it is",
         "Mend the record in QuickBooks Online, or decide 'skip'.",
         "QuickBooks Online: the record itself",
-        _of(Result.INVALID, lambda row: row.reason),
+        _of(Result.INVALID, "The name is empty, too long or unprintable, or its parent is inactive or cannot be imported."),
     ),
     Rule(
         "LST-006",
@@ -195,7 +198,7 @@ RULES = (
         "Was removed from Miracle Service and stays out",
         "Nothing to do. Make it inactive in QuickBooks Online too if nobody needs it.",
         "QuickBooks Online: the record itself",
-        _of(Result.REMOVED, lambda row: row.reason),
+        _of(Result.REMOVED, "An earlier import made or linked it, and the row was discarded or deleted since."),
     ),
     Rule(
         "LST-007",
