@@ -75,9 +75,20 @@ def _listen(host: str, port: int) -> socket.socket:
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind((host, port))
-    # Connections made from now on wait until the server accepts them, so whoever reads the line below may call at once.
     listener.listen(128)
     return listener
+
+
+class _Server(uvicorn.Server):
+    """Says its line only once it serves and handles signals, so whoever reads it may call or stop it at once."""
+
+    def __init__(self, config: uvicorn.Config, line: str) -> None:
+        super().__init__(config)
+        self._line = line
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        print(self._line, flush=True)
 
 
 def _stop(_signal: int, _frame: object) -> None:
@@ -110,8 +121,8 @@ def main() -> None:
         ssl_keyfile=arguments.tls_key,
     )
     scheme = "https" if arguments.tls_cert else "http"
-    print(f"cloudflare look-alike on {scheme}://{arguments.host}:{listener.getsockname()[1]}", flush=True)
-    uvicorn.Server(config).run(sockets=[listener])
+    line = f"cloudflare look-alike on {scheme}://{arguments.host}:{listener.getsockname()[1]}"
+    _Server(config, line).run(sockets=[listener])
 
 
 if __name__ == "__main__":
