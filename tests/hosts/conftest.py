@@ -1,0 +1,132 @@
+"""The hosts of a site, looked at by testinfra: reads only, so it is safe against a site in use, and fit for monitoring.
+
+    pytest tests/hosts --kit-inventory inventory/SITE.yml [--hosts NAME,…] [--nagios]
+
+Every host of the group ``edge_hosts`` is a site; its router and its observer are those it names (``site_router``,
+``site_observer``). ``--hosts`` narrows to hosts or groups by their inventory names, with or without ``ansible://`` in front,
+and ``--ansible-inventory`` is taken for ``--kit-inventory``. What is expected stands in ``expectations/*.yml``, as data.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import string
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import testinfra
+import yaml
+from testinfra.host import Host
+
+HERE = Path(__file__).resolve().parent
+GROUPS = {"edge": "edge_hosts", "router": "routers", "observer": "observers"}
+
+
+@dataclass(frozen=True)
+class Target:
+    """One host in its part for one site. ``site`` holds the site's variables, ``edge`` is its edge host."""
+
+    host: Host
+    edge: Host
+    site: dict[str, Any]
+
+    def run(self, command: str, *arguments: str) -> str:
+        """The standard output of a command that must succeed."""
+        done = self.host.run(command, *arguments)
+        assert done.rc == 0, f"{command} ended with {done.rc}: {done.stderr.strip()}"
+        return str(done.stdout).strip()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Only known when this folder is named on the command line."""
+    parser.addoption("--kit-inventory", metavar="FILE", help="the inventory of the site whose hosts are looked at")
+
+
+def pytest_configure() -> None:
+    """testinfra calls ``ansible-inventory`` by name: let it find the one next to this interpreter."""
+    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+
+
+def pytest_ignore_collect(config: pytest.Config) -> bool | None:
+    """A run of all tests leaves this folder out: tests/lab/test_hosts_suite.py runs it against the lab."""
+    return None if hasattr(config.option, "kit_inventory") else True
+
+
+def inventory_file(config: pytest.Config) -> str | None:
+    """The inventory given under either name."""
+    found: str | None = config.option.kit_inventory or config.getoption("ansible_inventory", default=None)
+    return found
+
+
+@functools.cache
+def inventory(path: str) -> dict[str, Any]:
+    """Groups and variables, as Ansible itself reads them."""
+    program = Path(sys.executable).with_name("ansible-inventory")
+    environment = {**os.environ, "ANSIBLE_CONFIG": str(HERE.parents[1] / "ansible.cfg")}
+    done = subprocess.run([program, "-i", path, "--list"], env=environment, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        pytest.exit(f"ansible-inventory cannot read {path}: {done.stderr.strip()}", returncode=2)
+    listed: dict[str, Any] = json.loads(done.stdout)
+    return listed
+
+
+def members(listed: dict[str, Any], name: str) -> set[str]:
+    """The hosts of a group, or the host of that name."""
+    group = listed.get(name)
+    if group is None:
+        return {name}
+    return set(group.get("hosts", [])).union(*(members(listed, child) for child in group.get("children", [])))
+
+
+def narrowed(listed: dict[str, Any], asked: str | None) -> set[str] | None:
+    """The hosts that ``--hosts`` names, or None for all of them."""
+    if not asked:
+        return None
+    names = [entry.split("://")[-1].split("?")[0].split("@")[-1] for entry in asked.split(",")]
+    return set().union(*(members(listed, name) for name in names))
+
+
+def targets(config: pytest.Config, part: str) -> dict[str, Target]:
+    """For each site the host that plays ``part`` in it, by a name that says both."""
+    path = inventory_file(config)
+    assert path
+    listed = inventory(path)
+    only = narrowed(listed, config.getoption("hosts", default=None))
+    found = {}
+    for edge in sorted(members(listed, GROUPS["edge"])):
+        site = listed["_meta"]["hostvars"][edge]
+        name = edge if part == "edge" else site[f"site_{part}"]
+        if name in members(listed, GROUPS[part]) and (only is None or name in only):
+            hosts = [testinfra.get_host(f"ansible://{host}?ansible_inventory={path}") for host in (name, edge)]
+            found[f"{site['site_name']}:{name}"] = Target(*hosts, site)
+    return found
+
+
+def expectations(name: str) -> list[tuple[str, Any]]:
+    """The entries of one file of expectations, each with its heading, so that a failure names one thing."""
+    content = yaml.safe_load((HERE / "expectations" / f"{name}.yml").read_text(encoding="utf-8"))
+    return [(heading, entry) for heading, entries in content.items() for entry in entries]
+
+
+def filled(entry: Any, site: dict[str, Any]) -> Any:
+    """An entry with the site's own values in place of ``${site_…}``."""
+    if isinstance(entry, str):
+        return string.Template(entry).substitute(site)
+    if isinstance(entry, list):
+        return [filled(part, site) for part in entry]
+    return {key: filled(value, site) for key, value in entry.items()} if isinstance(entry, dict) else entry
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """One test per site for each part that a test asks for."""
+    for part in GROUPS.keys() & set(metafunc.fixturenames):
+        if not inventory_file(metafunc.config):
+            pytest.skip("no inventory: pytest tests/hosts --kit-inventory inventory/SITE.yml")
+        found = targets(metafunc.config, part)
+        metafunc.parametrize(part, list(found.values()), ids=list(found), scope="session")

@@ -1,0 +1,102 @@
+"""The edge host: what step 1 leaves behind, and nothing beyond it."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from tests.hosts.conftest import Target, expectations, filled
+
+EXPECTED = expectations("edge")
+LISTENER = re.compile(r"^\S+\s+\d+\s+\d+\s+(?P<address>\S+):(?P<port>\d+)\s.*?\(\(\"(?P<program>[^\"]+)\"", re.MULTILINE)
+
+
+def wanted(heading: str) -> list[Any]:
+    return [entry for group, entry in EXPECTED if group == heading]
+
+
+def nginx_reader() -> ModuleType:
+    """The role's own reader of nginx configuration."""
+    path = Path(__file__).parents[2] / "roles/reverse_proxy/library/reverse_proxy_facts.py"
+    spec = importlib.util.spec_from_file_location("reverse_proxy_facts", path)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def check_file(target: Target, entry: dict[str, Any]) -> None:
+    """A file is what it should be, belongs to whom it should, and may be read by nobody else."""
+    entry = filled(entry, target.site)
+    seen = target.host.file(entry["path"])
+    kind = {"symlink": seen.is_symlink, "directory": seen.is_directory, "file": seen.is_file}
+    assert kind[entry["kind"]], f"{entry['path']} is no {entry['kind']}"
+    found = target.run("stat --format '%%U %%G %%a' %s", entry["path"]).split()
+    assert found == [entry["user"], entry["group"], f"{int(str(entry['mode']), 8):o}"], entry["path"]
+
+
+def check_unit(target: Target, name: str) -> None:
+    """A unit runs, and will after the next boot."""
+    unit = filled(name, target.site)
+    found = target.host.run("systemctl is-active %s; systemctl is-enabled %s", unit, unit).stdout.split()
+    assert found == ["active", "enabled"], unit
+
+
+def test_only_the_expected_sockets_can_be_reached(edge: Target) -> None:
+    """Whatever listens beyond loopback is listed; nothing else does."""
+    found = {(m["port"], m["program"], m["address"]) for m in LISTENER.finditer(edge.run("ss -Htlnp"))}
+    reachable = {(int(port), program) for port, program, address in found if not address.startswith(("127.", "[::1]"))}
+    assert reachable == {(entry["port"], entry["program"]) for entry in wanted("reachable")}
+
+
+def test_nginx_serves_exactly_the_expected_names(edge: Target) -> None:
+    """No server block of somebody else answers in the site's name, and none of ours is missing."""
+    reader = nginx_reader()
+    found = reader.servers_of_dump(edge.run("nginx -T 2>/dev/null"))
+    seen = {(tuple(block["names"]), tuple(at for at in block["listen"] if not at.startswith("["))) for block in found}
+    blocks = [filled(entry, edge.site) for entry in wanted("servers")]
+    assert seen == {(tuple(block["names"]), tuple(block["listen"])) for block in blocks}
+
+
+def test_nginx_runs_the_configuration_that_lies_there(edge: Target) -> None:
+    """The next boot will not fail on a file that nobody has tried."""
+    edge.run("nginx -t -q")
+
+
+@pytest.mark.parametrize("unit", wanted("units"))
+def test_a_unit_runs_now_and_after_the_next_boot(edge: Target, unit: str) -> None:
+    check_unit(edge, unit)
+
+
+@pytest.mark.parametrize("entry", wanted("files"), ids=lambda entry: entry["path"])
+def test_a_file_belongs_to_its_owner(edge: Target, entry: dict[str, Any]) -> None:
+    check_file(edge, entry)
+
+
+def test_the_renewal_will_fire(edge: Target) -> None:
+    """An enabled timer may still never be due; this one has a next time."""
+    assert edge.run("systemctl show qbo-kit-certbot.timer --property NextElapseUSecRealtime --value")
+
+
+def test_the_last_renewal_did_not_fail(edge: Target) -> None:
+    """The unit fails when the CA refuses or nginx serves another certificate than the newest."""
+    assert edge.run("systemctl show qbo-kit-certbot.service --property Result --value") == "success"
+
+
+def test_no_private_key_can_be_read_by_others(edge: Target) -> None:
+    """Whatever looks like a key or a secret is closed to everybody but its owner."""
+    folders = "/etc/qbo-kit /etc/letsencrypt /etc/qbo-sync /var/lib/qbo-sync"
+    names = r"-name 'privkey*' -o -name '*.key' -o -name '*secret*' -o -name '*password*' -o -name 'private_key.json'"
+    assert edge.host.run(f"find {folders} -type f \\( {names} \\) -perm /077 2>/dev/null").stdout == ""
+
+
+def test_nginx_serves_the_certificate_that_certbot_keeps(edge: Target) -> None:
+    """Renewed and still serving the old one is what users complain about most."""
+    name = edge.site["site_fqdn"]
+    edge.run("/usr/local/lib/qbo-kit/deploy-certificate --check --name %s --directory %s", name, f"/etc/qbo-kit/tls/{name}")

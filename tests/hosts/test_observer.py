@@ -1,0 +1,109 @@
+"""What the world sees: run from a machine elsewhere, as a visitor would."""
+
+from __future__ import annotations
+
+import re
+import ssl
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.hosts.conftest import Target, expectations
+
+EXPECTED = expectations("observer")
+WRONG_NAME = "not-this-site.invalid"
+
+
+def wanted(heading: str) -> list[Any]:
+    return [entry for group, entry in EXPECTED if group == heading]
+
+
+def fetch(observer: Target, path: str, *options: str) -> str:
+    """curl's output for a page of the site; the chain must hold under the CAs of the observer, or the site's private one."""
+    url = f"https://{observer.site['site_fqdn']}{path}"
+    flags = " ".join(options)
+    private = observer.site.get("verify_ca_file")
+    if not private:
+        return observer.run(f"curl --silent --show-error --max-time 20 {flags} %s", url)
+    command = f"printf %%s %s | curl --silent --show-error --max-time 20 --cacert /dev/stdin {flags} %s"
+    return observer.run(command, Path(private).read_text(encoding="ascii"), url)
+
+
+def check_page(observer: Target, page: dict[str, Any]) -> None:
+    """A page answers the world as it should."""
+    assert fetch(observer, page["path"], "--output /dev/null", "--write-out '%%{http_code}'") == str(page["status"])
+
+
+def served(observer: Target, *questions: str) -> str:
+    """What the certificate served to the observer says to ``openssl x509``."""
+    name = observer.site["site_fqdn"]
+    command = "echo | openssl s_client -connect %s:443 -servername %s 2>/dev/null | openssl x509 -noout "
+    return observer.run(command + " ".join(questions), name, name)
+
+
+def test_the_name_leads_to_the_site_alone(observer: Target) -> None:
+    """One A record, the right one, and no stray AAAA that a CA would prefer."""
+    found = {line.split()[0] for line in observer.run("getent ahosts %s", observer.site["site_fqdn"]).splitlines()}
+    assert found == {observer.site["site_address"]}
+
+
+def test_plain_http_is_sent_to_the_secure_address(observer: Target) -> None:
+    """Typed without https, the address still works, and stays remembered."""
+    name = observer.site["site_fqdn"]
+    ask = "curl --silent --max-time 20 --output /dev/null --write-out '%%{http_code} %%{redirect_url}' http://%s/page?x=1"
+    assert observer.run(ask, name) in {f"{status} https://{name}/page?x=1" for status in (301, 308)}
+
+
+@pytest.mark.parametrize("page", wanted("pages"), ids=lambda page: page["path"])
+def test_a_page_answers_under_a_valid_certificate(observer: Target, page: dict[str, Any]) -> None:
+    check_page(observer, page)
+
+
+@pytest.mark.parametrize("header", wanted("headers"), ids=lambda header: header["name"])
+def test_a_header_is_sent(observer: Target, header: dict[str, str]) -> None:
+    answer = fetch(observer, "/", "--output /dev/null", "--dump-header -").lower()
+    assert f"{header['name']}: {header['value']}".lower() in answer.splitlines()
+
+
+@pytest.mark.parametrize("name", wanted("hidden"))
+def test_a_header_is_not_sent(observer: Target, name: str) -> None:
+    answer = fetch(observer, "/", "--output /dev/null", "--dump-header -").lower()
+    assert not re.search(rf"^{name}:", answer, re.MULTILINE)
+
+
+def test_any_other_name_is_refused(observer: Target) -> None:
+    """A scanner that guesses learns nothing, not even whose address it is."""
+    done = observer.host.run(
+        "curl --silent --insecure --max-time 20 --connect-to %s:443:%s:443 https://%s/",
+        WRONG_NAME,
+        observer.site["site_address"],
+        WRONG_NAME,
+    )
+    assert done.rc == 35, f"curl ended with {done.rc}, not with a refused handshake (35)"
+
+
+def test_the_newest_certificate_is_served(observer: Target) -> None:
+    """The serial number the observer is served is that of the file on the edge host."""
+    path = f"/etc/qbo-kit/tls/{observer.site['site_fqdn']}/fullchain.pem"
+    newest = observer.edge.run("openssl x509 -noout -serial -in %s", path).stdout.strip()
+    assert served(observer, "-serial") == newest
+
+
+def test_the_certificate_names_the_site_and_nothing_else(observer: Target) -> None:
+    names = re.findall(r"DNS:([^\s,]+)", served(observer, "-ext", "subjectAltName"))
+    assert names == [observer.site["site_fqdn"]]
+
+
+@pytest.mark.parametrize("days", wanted("days_left"))
+def test_the_certificate_has_time_left(observer: Target, days: int) -> None:
+    """A renewal that keeps failing shows here long before visitors notice."""
+    end = ssl.cert_time_to_seconds(served(observer, "-enddate").removeprefix("notAfter="))
+    assert end - time.time() > days * 86400
+
+
+@pytest.mark.parametrize("port", wanted("closed"))
+def test_nobody_answers_at_a_port_that_is_not_ours(observer: Target, port: int) -> None:
+    done = observer.host.run("timeout 2 bash -c %s", f"</dev/tcp/{observer.site['site_address']}/{port}")
+    assert done.rc != 0, f"port {port} of {observer.site['site_address']} answers"

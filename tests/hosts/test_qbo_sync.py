@@ -1,0 +1,60 @@
+"""What connect.yml adds, on the edge host and for the world. Before that step: ``--deselect tests/hosts/test_qbo_sync.py``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.hosts.conftest import Target, expectations, filled
+from tests.hosts.test_edge import LISTENER, check_file, check_unit
+from tests.hosts.test_observer import check_page
+
+EXPECTED = expectations("qbo_sync")
+
+
+def wanted(heading: str) -> list[Any]:
+    return [entry for group, entry in EXPECTED if group == heading]
+
+
+@pytest.mark.parametrize("unit", wanted("units"))
+def test_the_service_runs_now_and_after_the_next_boot(edge: Target, unit: str) -> None:
+    check_unit(edge, unit)
+
+
+@pytest.mark.parametrize("entry", wanted("files"), ids=lambda entry: entry["path"])
+def test_a_file_belongs_to_its_owner(edge: Target, entry: dict[str, Any]) -> None:
+    check_file(edge, entry)
+
+
+def test_it_listens_on_loopback_only(edge: Target) -> None:
+    """Only the reverse proxy may reach it."""
+    found = LISTENER.finditer(edge.run("ss -Htlnp"))
+    seen = {f"{m['address']}:{m['port']}" for m in found if m["program"] == "qbo-sync"}
+    assert seen == set(wanted("sockets"))
+
+
+def test_every_secret_belongs_to_the_service_alone(edge: Target) -> None:
+    """All files next to the settings, not only those that are known by name."""
+    folder = filled("/etc/qbo-sync/${site_name}.d", edge.site)
+    listed = edge.run("find %s -type f -printf '%%u %%m\\n'", folder).splitlines()
+    assert set(listed) == {"qbo-sync 600"}
+
+
+def test_no_secret_stands_in_the_settings(edge: Target) -> None:
+    """The settings name files; what is in those files stands nowhere else."""
+    site = edge.site["site_name"]
+    command = "grep --count --fixed-strings --file /etc/qbo-sync/%s.d/client-secret /etc/qbo-sync/%s.toml"
+    assert edge.host.run(command, site, site).stdout.strip() == "0"
+
+
+def test_it_runs_as_a_user_of_its_own(edge: Target) -> None:
+    """Not as root, and not as the web server."""
+    unit = filled(wanted("units")[0], edge.site)
+    process = edge.run("systemctl show %s --property MainPID --value", unit)
+    assert edge.run("stat --format %%U /proc/%s", process) == "qbo-sync"
+
+
+@pytest.mark.parametrize("page", wanted("pages"), ids=lambda page: page["path"])
+def test_a_page_answers_under_a_valid_certificate(observer: Target, page: dict[str, Any]) -> None:
+    check_page(observer, page)
