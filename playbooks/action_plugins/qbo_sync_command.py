@@ -51,18 +51,12 @@ class ActionModule(KitAction):
             next=said,
         )
         result = state.record(self.store / "state.json", self.site, step, result)
+        if result["state"] == "failed":
+            return {"failed": True, "exit_code": code, "msg": f"{self.site}: qbo-sync {' '.join(command)}: {said}"}
         facts: dict[str, Any] = {"qbo_sync_result": result}
         if code == WAITS:
             facts["kit_waiting"] = {"step": step, "text": f"{self.site}: {step} waits for {result['waiting_for']['who']}\n{said}"}
-        answer = {
-            "changed": result["changed"],
-            "outcome": document.get("outcome"),
-            "seen": result["seen"],
-            "ansible_facts": facts,
-        }
-        if code not in GOES_ON and code != WAITS:
-            return {**answer, "failed": True, "exit_code": code, "msg": f"{self.site}: qbo-sync {' '.join(command)}: {said}"}
-        return answer | {"msg": said}
+        return {"changed": result["changed"], "msg": said, "seen": result["seen"], "ansible_facts": facts}
 
     def _run(self, command: list[str]) -> tuple[int, dict[str, Any]]:
         """Exit code and JSON answer. Raises :class:`KitError` when there is no such answer."""
