@@ -1,7 +1,8 @@
-"""What `./kit` does once its virtual environment stands: demo, test, lint, lab, bench, site."""
+"""What `./kit` does once its virtual environment stands: demo, test, lint, lab, bench, docs."""
 
 from __future__ import annotations
 
+import importlib
 import os
 import subprocess
 import sys
@@ -12,11 +13,13 @@ TOP = Path(__file__).resolve().parent.parent
 
 USAGE = """usage: ./kit COMMAND [ARGUMENTS]
 
-  demo [--keep]               take one company through the whole switch, on real parts
+  demo [--keep] [--data-half] take one company through the whole switch, on real parts
   test [PYTEST ARGUMENTS]     every test; says what ran and what was skipped, and why
   lab up|down|status          the internet in a box: a router, an edge host, an outside world; needs root
   lab shell HOST              a root shell on one of its hosts
   lint                        ansible-lint, ruff, mypy and the import contracts
+  bench intuit|import         measure reading and importing a large company
+  docs                        write the generated parts of docs/ anew
 """
 
 
@@ -37,10 +40,22 @@ def lint(arguments: list[str]) -> int:
         ("ruff", "format", "--check", "."),
         ("mypy",),
         ("lint-imports",),
+        ("ansible-lint", "--offline", "--strict"),
     ]
     failed = [" ".join(check) for check in checks if run(*check) != 0]
     print("lint: " + (f"failed: {', '.join(failed)}" if failed else "all checks passed"))
     return 1 if failed else 0
+
+
+BENCHES = {"intuit": "tests.bench.intuit", "import": "tests.bench.importing"}
+
+
+def bench(arguments: list[str]) -> int:
+    """One measurement, by name."""
+    if not arguments or arguments[0] not in BENCHES:
+        sys.stderr.write(f"usage: ./kit bench {'|'.join(BENCHES)} [SIZES]\n")
+        return 2
+    return int(importlib.import_module(BENCHES[arguments[0]]).main(arguments[1:]))
 
 
 def lab(arguments: list[str]) -> int:
@@ -57,7 +72,21 @@ def demo(arguments: list[str]) -> int:
     return story.main(arguments)
 
 
-COMMANDS: dict[str, Callable[[list[str]], int]] = {"demo": demo, "test": test, "lint": lint, "lab": lab}
+def docs(arguments: list[str]) -> int:
+    """The generated parts of the documentation."""
+    from lab import documents
+
+    return documents.main(arguments)
+
+
+COMMANDS: dict[str, Callable[[list[str]], int]] = {
+    "demo": demo,
+    "test": test,
+    "lint": lint,
+    "bench": bench,
+    "lab": lab,
+    "docs": docs,
+}
 
 
 def main(arguments: list[str]) -> int:

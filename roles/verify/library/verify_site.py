@@ -172,7 +172,7 @@ def _check(identifier, look, *arguments):
     try:
         good, seen, remedy = look(*arguments)
     except (OSError, ValueError, HTTPException) as error:
-        good, seen, remedy = False, f"{type(error).__name__}: {error}", "see docs/roles/verify.md for what each answer means"
+        good, seen, remedy = False, f"{type(error).__name__}: {error}", "docs/step-1-prerequisites.md says what each answer means"
     return {"id": identifier, "ok": good, "seen": seen, "next": "" if good else remedy}
 
 
