@@ -1,0 +1,81 @@
+"""A connected site on loopback for the measurements."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import requests
+import sqlalchemy as sa
+
+from lab.intuit import process
+from qbo_sync import config
+from qbo_sync.intuit import Connection
+from qbo_sync.miracle import reference
+from qbo_sync.miracle.database import engine_for
+from qbo_sync.switch import steps
+
+REALM = "4620816365"
+
+
+@dataclass
+class Bench:
+    """The site and where its look-alike answers."""
+
+    folder: Path
+    address: str
+
+    @property
+    def site(self) -> steps.Site:
+        """Opened anew, as each command does."""
+        return steps.Site(config.load(self.folder / "bench.toml"))
+
+    def stats(self) -> dict[str, int]:
+        """The look-alike's counters."""
+        counters: dict[str, int] = requests.get(f"{self.address}/lab/stats", timeout=60).json()
+        return counters
+
+
+@contextmanager
+def connected(*lookalike: str, database_url: str = "sqlite:///miracle.db") -> Iterator[Bench]:
+    """Start a look-alike with these arguments and connect a site with an empty Miracle Service to it."""
+    with tempfile.TemporaryDirectory(prefix="qbo-kit-bench-") as name:
+        folder = Path(name)
+        secret = folder / "client-secret"
+        secret.touch(mode=0o600)
+        secret.write_text("s3cret")
+        app = ["--client-id", "app", "--client-secret-file", str(secret), "--redirect-uri", "http://localhost:8021/qbo/callback"]
+        with process.running("--generate", "7", "--realm", REALM, *app, *lookalike) as address:
+            (folder / "bench.toml").write_text(_settings(address, database_url))
+            bench = Bench(folder, address)
+            url = sa.make_url(config.load(folder / "bench.toml").miracle.database_url)
+            engine = engine_for(url)
+            reference.create_all(engine)
+            setting = reference.metadata.tables["setting"]
+            with engine.begin() as connection:
+                connection.execute(setting.insert().values(name="tax_method", value="line_item"))
+            engine.dispose()
+            grant = requests.post(f"{address}/lab/token", json={"realm": REALM}, timeout=60).json()
+            connection_ = Connection(bench.site.settings)
+            connection_.adopt(REALM, grant["refresh_token"])
+            connection_.close()
+            yield bench
+
+
+def _settings(address: str, database_url: str) -> str:
+    return f"""site = "bench"
+[intuit]
+environment = "custom"
+discovery_url = "{address}/.well-known/openid_configuration"
+api_url = "{address}"
+client_id = "app"
+client_secret_file = "client-secret"
+redirect_uri = "http://localhost:8021/qbo/callback"
+[miracle]
+database_url = "{database_url}"
+[store]
+directory = "store"
+"""
