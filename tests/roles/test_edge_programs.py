@@ -38,7 +38,7 @@ http {
     server {
         listen 80 default_server;   # server_name no;
         listen [::]:80;
-        server_name a.example.com 'b.example.com' ~^(www\d{1,2})\.example\.com$;
+        server_name a.example.com 'b.example.com' "~^(www\d{1,2})\.example\.com$";
         location ~ "^/(x|y){1,2}/" { return 200 "} listen 3; {"; }
         log_format x '${a}{';
         if ($host = a) { set $listen 1; }
@@ -59,11 +59,11 @@ def test_server_blocks_are_told_from_everything_that_looks_like_them() -> None:
 
 
 def test_each_block_of_a_dump_is_known_by_its_file() -> None:
-    dump = "# configuration file /a:\nserver { listen 1; }\n# configuration file /b:\nhttp { server { listen 2; } server { listen 3; } }\n"
+    dump = "# configuration file /a:\nserver { listen 1; }\n# configuration file /b:\nhttp { server { listen 2; } server {} }\n"
     assert [(block["file"], block["listen"]) for block in nginx.servers_of_dump(dump)] == [
         ("/a", ["1"]),
         ("/b", ["2"]),
-        ("/b", ["3"]),
+        ("/b", []),
     ]
 
 
@@ -128,7 +128,7 @@ def test_a_limit_is_told_with_the_cas_own_date() -> None:
 
 
 def test_an_unreachable_ca_is_not_taken_for_the_sites_fault() -> None:
-    text = "An unexpected error occurred:\nrequests.exceptions.ConnectionError: HTTPSConnectionPool(host='ca', port=443): Max retries exceeded\n"
+    text = "An unexpected error occurred:\nrequests.exceptions.ConnectionError: HTTPSConnectionPool(host='ca')\n"
     problem, said, _, remedy = issue.explain(text)
     assert problem == ""
     assert "directory could not be read" in said

@@ -143,7 +143,7 @@ def test_the_checkouts_own_wheel_comes_along_with_what_it_needs(
     bundle = wheels.collect(software, BOOKWORM, tmp_path / "cache")
     assert [names(path) for path in bundle.files] == [
         ["native-1.1-cp311-abi3-manylinux_2_34_x86_64.whl", "pure-1.0-py3-none-any.whl"],
-        ["shop-1.0-py3-none-any.whl"],
+        ["shop-1.0-py2.py3-none-any.whl"],
     ]
 
 
