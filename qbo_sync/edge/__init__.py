@@ -16,8 +16,8 @@ Entry points
         the checks before the switch, and the guide's Summary Checklist, as data.
     ``router.forwards(site, address, ports, external_address)``, ``router.provider(name, run, wan_interface)``, and for
     ``nftables`` the text functions ``router.nftables.render`` and ``router.nftables.parse``
-        the forwarded ports.
-    ``state.result(…)``, ``state.record(path, site, step, result)``, ``state.read(path)``
+        the forwarded ports: ``plan(site, wanted)`` first, then ``apply(plan)``; ``plan.text`` is the file for boot.
+    ``state.result(…)``, ``state.waiting(error)``, ``state.record(path, site, step, result)``, ``state.read(path)``
         the last result of each step of each site, in ``store/state.json`` on the control node.
 
 ``router``, ``state`` and ``addresses`` need nothing but the standard library and run anywhere. ``dns``'s provider,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -256,7 +257,7 @@ except OSError as error:
 def site(namespaces: Namespaces) -> Any:
     made = Site(namespaces)
     with subprocess.Popen(
-        ["ip", "netns", "exec", made.edge.name, "python3", "-c", LISTEN], stdout=subprocess.PIPE, text=True
+        ["ip", "netns", "exec", made.edge.name, sys.executable, "-c", LISTEN], stdout=subprocess.PIPE, text=True
     ) as page:
         assert page.stdout is not None
         assert page.stdout.readline() == "ready\n"
@@ -265,7 +266,7 @@ def site(namespaces: Namespaces) -> Any:
 
 
 def fetch(host: Host) -> str:
-    return host.run(["python3", "-c", FETCH]).strip()
+    return host.run([sys.executable, "-c", FETCH]).strip()
 
 
 def test_packets_from_outside_and_from_inside_arrive(site: Site) -> None:
