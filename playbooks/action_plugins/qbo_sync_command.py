@@ -23,7 +23,7 @@ from qbo_sync.edge.action import KitAction
 from qbo_sync.errors import KitError
 
 PROGRAM = "/opt/qbo-kit/qbo-sync/bin/qbo-sync"
-GOES_ON = (0, 3)
+GOES_ON, ATTENTION = (0, 3), 3
 WAITS = 5
 
 
@@ -56,13 +56,16 @@ class ActionModule(KitAction):
         facts: dict[str, Any] = {"qbo_sync_result": result}
         if code == WAITS:
             facts["kit_waiting"] = {"step": step, "text": f"{self.site}: {step} waits for {result['waiting_for']['who']}\n{said}"}
+        if code == ATTENTION:
+            self._display.warning(f"{self.site}: {step}: somebody should look at this\n{said}")
         return {"changed": result["changed"], "msg": said, "seen": result["seen"], "ansible_facts": facts}
 
     def _run(self, command: list[str]) -> tuple[int, dict[str, Any]]:
         """Exit code and JSON answer. Raises :class:`KitError` when there is no such answer."""
         settings = f"/etc/qbo-sync/{self.site}.toml"
         line = ["runuser", "-u", "qbo-sync", "--", PROGRAM, "--config", settings, "--format", "json", *command]
-        done = self._low_level_execute_command(shlex.join(line), chdir="/")
+        # With something on standard input ssh gives no terminal, which would mix progress messages into the answer.
+        done = self._low_level_execute_command(shlex.join(line), in_data=b"\n", chdir="/")
         try:
             return done["rc"], dict(json.loads(done["stdout"]))
         except ValueError as error:

@@ -54,7 +54,8 @@ class ActionModule(KitAction):
 
     def _run(self, command: Sequence[str], text: str) -> str:
         """Carry a command to the router. Raises :class:`KitError` with what the router said."""
-        done = self._low_level_execute_command(shlex.join(command), in_data=text.encode() or None)
+        # With something on standard input ssh gives no terminal, which would mix warnings into the answer.
+        done = self._low_level_execute_command(shlex.join(command), in_data=text.encode() or b"\n")
         if done["rc"] != 0:
             raise KitError(
                 f"the router refused `{shlex.join(command)}`",
