@@ -1,0 +1,258 @@
+"""The control side in the lab: real DNS, a real router, a look from outside, mail, and the whole journey by playbook."""
+
+from __future__ import annotations
+
+import email
+import email.policy
+import json
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dns.resolver
+import pytest
+import sqlalchemy as sa
+import yaml
+
+from lab.world import world
+from lab.world.access import Lab
+from lab.world.layout import ACME_ROOT_FILE, CA_FILE, FQDN, INTERNET_MANAGEMENT, MAIL, ROUTER_WAN, TOP
+from tests.lab.conftest import EdgeSite, Run
+
+ANSWER = {"handoff_ticket": "MS-1234", "handoff_booked_date": "2027-02-01"}
+
+# What a QuickBooks administrator's browser does, on the observer: open the connect page, say yes to Intuit, come back.
+CONSENT = r"""
+import http.cookiejar, re, ssl, sys, urllib.parse, urllib.request
+browser = urllib.request.build_opener(
+    urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar()),
+    urllib.request.HTTPSHandler(context=ssl.create_default_context(cadata=sys.stdin.read())))
+with browser.open(sys.argv[1] + "/start", timeout=30) as consent:
+    address, text = consent.geturl(), consent.read().decode()
+realm = re.search(r'<option value="(\d+)"', text)[1]
+form = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(address).query), decision="allow", realm=realm)
+with browser.open(address.partition("?")[0], urllib.parse.urlencode(form).encode(), timeout=60) as answer:
+    print(answer.status, answer.geturl().partition("?")[0])
+"""
+
+# What a person does with the decisions file of the newest plan: every open line is decided as "skip".
+SKIP_UNDECIDED = r"""
+file=$(ls -t /var/lib/qbo-sync/lab/reports/*-decisions.csv | head -n 1)
+tr -d '\r' <"$file" | sed '2,$s/,$/,skip/' >/tmp/decisions.csv && chmod 644 /tmp/decisions.csv
+qbo-sync --config /etc/qbo-sync/lab.toml plan --decisions /tmp/decisions.csv
+code=$?
+rm /tmp/decisions.csv
+test $code = 0 || test $code = 3
+"""
+
+
+def playbook(site: EdgeSite, *names: str, arguments: tuple[str, ...] = (), **variables: Any) -> Run:
+    """Run playbooks of this checkout for the lab's site."""
+    given = site.folder / "variables.yml"
+    given.write_text(yaml.safe_dump({"kit_store": str(site.folder / "store"), **variables}))
+    paths = [str(TOP / "playbooks" / f"{name}.yml") for name in names]
+    program = str(Path(sys.executable).with_name("ansible-playbook"))
+    command = [program, "-i", str(site.lab.inventory), "-e", f"@{given}", *paths, *arguments]
+    environment = {**os.environ, "ANSIBLE_CONFIG": str(TOP / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
+    done = subprocess.run(command, cwd=TOP, env=environment, capture_output=True, text=True, timeout=600, check=False)
+    return Run(done.returncode, done.stdout + done.stderr)
+
+
+def state_of(site: EdgeSite) -> dict[str, Any]:
+    return dict(json.loads((site.folder / "store" / "state.json").read_text())["lab"])
+
+
+def authoritative(kind: str = "A") -> list[str]:
+    resolver = dns.resolver.Resolver(configure=False)
+    resolver.nameservers = [INTERNET_MANAGEMENT]
+    try:
+        return sorted(str(answer) for answer in resolver.resolve(FQDN, kind))
+    except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
+        return []
+
+
+def consent(lab: Lab) -> str:
+    """Connect as an administrator would, from outside, through the public address."""
+    trusted = CA_FILE.read_text() + ACME_ROOT_FILE.read_text()
+    done = lab.shell("observer", f"python3 -c {shlex.quote(CONSENT)} https://{FQDN}/qbo/connect", text=trusted)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+@pytest.fixture(scope="module")
+def site(edge_site: EdgeSite, tmp_path_factory: pytest.TempPathFactory) -> EdgeSite:
+    """The lab's site with step 1 of the guide done by its own playbook, and a store of this module's own."""
+    mine = EdgeSite(edge_site.lab, tmp_path_factory.mktemp("control"))
+    run = playbook(mine, "prerequisites")
+    assert (run.code, run.count("failed")) == (0, 0), run.text
+    return mine
+
+
+def test_step_1_ends_at_the_wait_for_support_with_one_message(site: EdgeSite) -> None:
+    kept = state_of(site)["handoff"]
+    assert kept["state"] == "waiting"
+    assert kept["waiting_for"]["who"] == "Miracle Service Technical Support"
+    newest = max(MAIL.glob("*.eml"), key=lambda path: path.stat().st_mtime_ns)
+    message = email.message_from_bytes(newest.read_bytes(), policy=email.policy.default)
+    assert f"https://{FQDN}/qbo/callback" in message.get_content()
+
+
+def test_a_second_run_changes_nothing_and_sends_nothing(site: EdgeSite) -> None:
+    before = sorted(path.name for path in MAIL.glob("*.eml"))
+    run = playbook(site, "preflight", "prerequisites")
+    assert (run.code, run.count("changed"), run.count("failed")) == (0, 0, 0), run.text
+    assert sorted(path.name for path in MAIL.glob("*.eml")) == before
+
+
+def test_what_the_observer_saw_is_published(site: EdgeSite) -> None:
+    run = playbook(site, "verify")
+    assert run.code == 0, run.text
+    seen = state_of(site)["verify"]["seen"]
+    assert {check["id"]: check["ok"] for check in seen["checks"]} == {
+        "outside": True,
+        "resolution": True,
+        "redirect": True,
+        "chain": True,
+        "wrong name": True,
+        "page /": True,
+        "page /qbo/healthz": True,
+    }
+    assert seen["certificate"]["names"] == [FQDN]
+    assert seen["certificate"]["issuer"].startswith("Pebble")
+    assert seen["certificate"]["days_left"] >= 7
+
+
+def test_a_look_from_the_sites_own_router_is_not_proved_from_outside(site: EdgeSite) -> None:
+    run = playbook(site, "verify", verify_observer="lab-router")
+    assert run.code == 2
+    assert f"outside: the observer goes out as {ROUTER_WAN}, the site's own address" in run.flat
+    assert "not proved from outside: choose an observer at another place" in run.flat
+
+
+def test_a_chain_of_another_ca_and_a_page_without_its_text_are_seen(site: EdgeSite) -> None:
+    paths = [{"path": "/", "contains": "no page says this"}]
+    run = playbook(site, "verify", verify_ca_file=str(CA_FILE))
+    assert "chain: SSLCertVerificationError" in run.flat
+    run = playbook(site, "verify", verify_paths=paths)
+    assert run.code == 2
+    failed = [check["id"] for check in state_of(site)["verify"]["seen"]["checks"] if not check["ok"]]
+    assert failed == ["page /"]
+    assert "without 'no page says this'" in run.flat
+
+
+def test_the_record_goes_comes_back_and_is_waited_for(site: EdgeSite) -> None:
+    assert authoritative() == [ROUTER_WAN]
+    gone = site.roles("dns_record", dns_record_state="absent")
+    assert (gone.code, gone.count("changed")) == (0, 1), gone.text
+    assert authoritative() == []
+    check = site.roles("dns_record", arguments=("--check", "--diff"))
+    assert (check.code, check.count("changed")) == (0, 1), check.text
+    assert f"+{FQDN} A {ROUTER_WAN} (TTL 3600, qbokit:lab)" in check.text
+    assert authoritative() == []
+    made = site.roles("dns_record")
+    assert (made.code, made.count("changed")) == (0, 1), made.text
+    assert authoritative() == [ROUTER_WAN]
+    assert state_of(site)["dns_record"]["seen"]["servers"] == [f"{INTERNET_MANAGEMENT}: {ROUTER_WAN} TTL 3600"]
+    assert site.roles("dns_record").count("changed") == 0
+
+
+def test_a_forward_lost_by_hand_is_seen_from_outside_and_mended(site: EdgeSite) -> None:
+    site.on("router", "nft delete table ip qbo_kit")
+    broken = playbook(site, "verify", verify_timeout_s=3)
+    assert broken.code == 2
+    check = site.roles("port_forward", arguments=("--check",))
+    assert (check.code, check.count("changed")) == (0, 1), check.text
+    mended = site.roles("port_forward")
+    assert (mended.code, mended.count("changed")) == (0, 1), mended.text
+    assert site.roles("port_forward").count("changed") == 0
+    assert playbook(site, "verify").code == 0
+
+
+def test_the_router_loads_the_forwards_at_boot(site: EdgeSite) -> None:
+    rules = site.on("router", "nft list table ip qbo_kit")
+    assert site.on("router", "systemctl is-enabled qbo-kit-forward.service") == "enabled"
+    site.on("router", "nft delete table ip qbo_kit; systemctl stop qbo-kit-forward; systemctl start qbo-kit-forward")
+    assert site.on("router", "nft list table ip qbo_kit") == rules
+
+
+def test_a_reload_of_the_routers_own_rules_keeps_ours(site: EdgeSite) -> None:
+    rules = site.on("router", "nft list table ip qbo_kit")
+    site.on("router", "systemctl restart nftables.service")
+    assert site.on("router", "nft list table ip qbo_kit") == rules
+
+
+def test_removed_forwards_leave_nothing_of_ours_on_the_router(site: EdgeSite) -> None:
+    try:
+        gone = site.roles("port_forward", port_forward_state="absent")
+        assert gone.code == 0, gone.text
+        left = "ls /etc/qbo-kit/forward.nft /etc/systemd/system/qbo-kit-forward.service; nft list tables | grep qbo_kit"
+        assert site.on("router", f"{{ {left}; }} 2>/dev/null; true") == ""
+        assert site.roles("port_forward", port_forward_state="absent").count("changed") == 0
+    finally:
+        back = site.roles("port_forward")
+    assert back.code == 0, back.text
+
+
+@pytest.fixture
+def fresh_site(no_lab: None, tmp_path: Path) -> Iterator[EdgeSite]:
+    """A lab of this test's own, with an empty edge host and a company that nobody has imported yet."""
+    world.up()
+    try:
+        yield EdgeSite(Lab(), tmp_path)
+    finally:
+        world.down()
+
+
+def mend_miracle() -> None:
+    """Correct in Miracle Service what the audit found, as the guide says: one rate, one term."""
+    engine = sa.create_engine(world.miracle_url(), poolclass=sa.pool.NullPool)
+    rate = "UPDATE tax_component SET rate = 8 WHERE tax_code_id = (SELECT id FROM tax_code WHERE name = 'California')"
+    with engine.begin() as connection:
+        connection.execute(sa.text(rate))
+        connection.execute(sa.text("UPDATE payment_term SET due_days = 15 WHERE name = 'Net 15'"))
+
+
+def test_the_whole_journey_by_playbook(fresh_site: EdgeSite) -> None:
+    """From an empty edge host to the enabled export: every stop is a wait or a refusal that names the next step."""
+    site = fresh_site
+    check = playbook(site, "site", arguments=("--check", "--diff"), **ANSWER)
+    assert (check.code, check.count("failed")) == (0, 0), check.text
+    assert not (site.folder / "store" / "state.json").exists()
+    assert authoritative() == []
+
+    first = playbook(site, "site")
+    assert (first.code, first.count("failed")) == (0, 0), first.text
+    assert "lab: handoff waits for Miracle Service Technical Support" in first.flat
+
+    answered = playbook(site, "site", **ANSWER)
+    assert (answered.code, answered.count("failed")) == (0, 0), answered.text
+    assert "lab: connect waits for a QuickBooks administrator" in answered.flat
+    assert f"next: open https://{FQDN}/qbo/connect and choose Connect" in answered.flat
+
+    assert consent(site.lab) == f"200 https://{FQDN}/qbo/"
+    blocked = playbook(site, "site", **ANSWER)
+    assert (blocked.code, blocked.count("failed")) == (2, 1), blocked.text
+    assert "lab: qbo-sync audit: TAX-001" in blocked.flat
+
+    site.on("edge", "qbo-sync --config /etc/qbo-sync/lab.toml audit fix --yes")
+    mend_miracle()
+    undecided = playbook(site, "audit", "import")
+    assert undecided.code == 0, undecided.text
+    assert undecided.count("changed") == 1
+
+    assert site.lab.shell("edge", SKIP_UNDECIDED).returncode == 0
+    finished = playbook(site, "site", **ANSWER)
+    assert (finished.code, finished.count("failed")) == (0, 0), finished.text
+    assert state_of(site)["export_enable"]["state"] == "done"
+
+    again = playbook(site, "site", **ANSWER)
+    assert (again.code, again.count("failed"), again.count("changed")) == (0, 0, 0), again.text
+
+    gone = playbook(site, "offboard", offboard_site="lab", **ANSWER)
+    assert (gone.code, gone.count("failed")) == (0, 0), gone.text
+    assert authoritative() == []
+    assert playbook(site, "offboard", offboard_site="lab", **ANSWER).count("changed") == 0
