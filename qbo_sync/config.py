@@ -147,7 +147,7 @@ class Web(_Section):
 
 
 class Import(_Section):
-    """What counts as an inventory item, and how much an import may change before it stops."""
+    """What counts as an inventory item, and how many rows one transaction writes."""
 
     item_types: tuple[Literal["Inventory", "NonInventory", "Service"], ...] = ("Inventory",)
     chunk_rows: int = Field(default=1000, ge=1, le=100_000)

@@ -161,7 +161,7 @@ class _Matcher:
     def _settle(self, record: Record, row: PlannedRow, weak: _WeakKeys) -> PlannedRow:
         if row.result is Result.NEW:
             row = self._new_or_weak(record, row, weak)
-        if row.result in (Result.WEAK, Result.CONFLICT, Result.INVALID):
+        if row.result in (Result.NEW, Result.WEAK, Result.CONFLICT, Result.INVALID):
             row = self._decide(record, row)
         return row
 
@@ -200,8 +200,8 @@ class _Matcher:
             return "its parent is not among the records of QuickBooks Online"
         if settled.result is Result.REMOVED:
             return f"its parent '{settled.path}' was removed from Miracle Service"
-        if settled.result is Result.INVALID:
-            return f"its parent '{settled.path}' cannot be imported"
+        if settled.result is Result.INVALID or settled.decision == Decision.SKIP:
+            return f"its parent '{settled.path}' is not imported"
         return ""
 
     def _undecided_reference(self, record: Record) -> str:
@@ -209,7 +209,7 @@ class _Matcher:
         for field_name, qbo_id in record.references.items():
             kind = self.kind if field_name == "parent_id" else REFERS_TO.get(field_name)
             settled = self.outcomes.get((kind, qbo_id)) if kind else None
-            if settled and settled.result in (Result.WEAK, Result.CONFLICT) and not settled.action:
+            if settled and settled.result in (Result.WEAK, Result.CONFLICT) and not settled.decision:
                 return f"waits for a decision on {settled.kind.value.replace('_', ' ')} '{settled.path}'"
         return ""
 

@@ -54,7 +54,7 @@ def _highest(ids: Iterable[str]) -> str:
 
 
 def _tax_links(company: Company, books: Books) -> dict[str, str]:
-    by_name = {normal(code.name): code.id for code in books.taxes if code.active}
+    by_name = {normal(code.name): code.id for code in books.taxes or [] if code.active}
     return {code.id: by_name[normal(code.name)] for code in company.taxes if normal(code.name) in by_name}
 
 

@@ -45,10 +45,13 @@ class Company:
 
 @dataclass(frozen=True)
 class Books:
-    """One reading of Miracle Service. ``links``: (kind, QBO id) → (Miracle id, state)."""
+    """One reading of Miracle Service.
+
+    ``taxes`` is ``None`` where the profile declares none; ``links``: (kind, QBO id) → (Miracle id, state).
+    """
 
     rows: Mapping[Kind, list[Row]]
-    taxes: list[TaxCode]
+    taxes: list[TaxCode] | None
     links: Mapping[tuple[str, str], tuple[str, str]]
     lengths: Mapping[Kind, Mapping[str, int]]
     tax_method: str | None
@@ -103,7 +106,7 @@ def books(miracle: Miracle) -> Books:
     method = miracle.setting(profile.tax_method.setting) if profile.tax_method else None
     return Books(
         rows={kind: rows_of(miracle, kind) for kind in Kind},
-        taxes=[_tax_code(code, components) for code, components in miracle.taxes()],
+        taxes=[_tax_code(code, components) for code, components in miracle.taxes()] if profile.taxes else None,
         links=miracle.links(),
         lengths={kind: miracle.lengths(kind) for kind in Kind},
         tax_method=method,

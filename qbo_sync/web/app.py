@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import ipaddress
 import logging
 import secrets
 import threading
@@ -25,7 +26,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from qbo_sync import __version__
-from qbo_sync.config import Settings
+from qbo_sync.config import Settings, is_loopback
 from qbo_sync.errors import KitError, ReconnectNeeded, Unreachable
 from qbo_sync.intuit import (
     CallbackRefused,
@@ -73,7 +74,7 @@ class Site:
             state = connection.state()
             grant = connection.grant() if state in _CONNECTED else None
         browser = self._browser(request)
-        page = self.pages.render("home", state=state, grant=grant, form_token=self._form_token(browser))
+        page = self.pages.render("home", state=state, grant=grant, form_token=self._form_token(browser), inside=inside(request))
         return self._keep(page, browser)
 
     def connect(self, request: Request) -> Response:
@@ -103,6 +104,14 @@ class Site:
 
     async def disconnect(self, request: Request) -> Response:
         """Give the grant back to Intuit. Only by the button of a page that this browser was shown."""
+        if not inside(request):
+            return self.pages.render(
+                "problem",
+                403,
+                title="Not from here",
+                text="QuickBooks can be disconnected from inside the company's own network only.",
+                next="Open this page there, or ask whoever looks after this link.",
+            )
         form = await _form(request)
         browser = request.cookies.get(BROWSER_COOKIE, "")
         sent, expected = form.get("form_token", "").encode(), self._form_token(browser).encode()
@@ -158,6 +167,20 @@ class Site:
 
     def _form_token(self, browser: str) -> str:
         return hmac.new(self._form_key, browser.encode("utf-8", "replace"), hashlib.sha256).hexdigest()
+
+
+def inside(request: Request) -> bool:
+    """Whether the visitor is in the site's own network: the pages are public, the company's name and *Disconnect* are not.
+
+    Behind the proxy the visitor's address is the one the proxy saw; anybody else's word for it is not taken.
+    """
+    peer = request.client.host if request.client else ""
+    seen = request.headers.get("x-real-ip", peer) if is_loopback(peer) else peer
+    try:
+        address = ipaddress.ip_address(seen)
+    except ValueError:
+        return False
+    return address.is_private or address.is_loopback
 
 
 async def _form(request: Request) -> dict[str, str]:

@@ -37,11 +37,18 @@ def say(code: TaxCode) -> str:
 
 
 def _compared(sides: Sides) -> list[TaxCode]:
-    return [] if automated(sides) else [code for code in sides.company.taxes if code.active]
+    """QuickBooks' codes that are compared: none where it computes tax by itself, or where the profile declares no taxes."""
+    if automated(sides) or sides.books.taxes is None:
+        return []
+    return [code for code in sides.company.taxes if code.active]
+
+
+def _theirs(sides: Sides) -> list[TaxCode]:
+    return sides.books.taxes or []
 
 
 def _in_miracle(sides: Sides, name: str) -> TaxCode | None:
-    same = [code for code in sides.books.taxes if normal(code.name) == normal(name)]
+    same = [code for code in _theirs(sides) if normal(code.name) == normal(name)]
     return next((code for code in same if code.active), same[0] if same else None)
 
 
@@ -55,7 +62,7 @@ def _pairs(sides: Sides) -> Iterator[tuple[TaxCode, TaxCode]]:
 def _same_rates_elsewhere(sides: Sides, code: TaxCode) -> TaxCode | None:
     rates = [c.rate for c in code.components]
     named = {normal(c.name) for c in _compared(sides)}
-    free = (c for c in sides.books.taxes if c.active and normal(c.name) not in named)
+    free = (c for c in _theirs(sides) if c.active and normal(c.name) not in named)
     return next((c for c in free if [p.rate for p in c.components] == rates), None)
 
 
@@ -125,7 +132,7 @@ def only_in_miracle(sides: Sides) -> Iterator[Hit]:
     if automated(sides):
         return
     there = {normal(code.name) for code in sides.company.taxes}
-    for code in sides.books.taxes:
+    for code in _theirs(sides):
         if code.active and normal(code.name) not in there:
             yield Hit(code.name, "tax_code", code.name, "not there", say(code))
 
@@ -139,8 +146,8 @@ def is_automated(sides: Sides) -> Iterator[Hit]:
 def is_off(sides: Sides) -> Iterator[Hit]:
     """QuickBooks has sales tax switched off while Miracle Service charges it."""
     off = sides.company.preferences.get("TaxPrefs", {}).get("UsingSalesTax") is False
-    if off and any(code.active for code in sides.books.taxes):
-        yield Hit("off", "setting", "Sales tax", "off", f"{len(sides.books.taxes)} tax codes")
+    if off and any(code.active for code in _theirs(sides)):
+        yield Hit("off", "setting", "Sales tax", "off", f"{len(_theirs(sides))} tax codes")
 
 
 RULES = (

@@ -85,7 +85,12 @@ def undo(site: Site, run_id: str) -> Outcome:
             raise UsageError(f"there is no run '{run_id}'", next="qbo-sync review lists the runs")
         made = [row for row in miracle.made(run_id) if row["kind"] in set(Kind)]
         kept = _remove(miracle, "undo", made, keep_mark=False, matched_of=run_id)
-    return _removal(site, "undo", len(made), kept)
+        export_on = miracle.export_enabled()
+    outcome = _removal(site, "undo", len(made), kept)
+    if export_on:
+        outcome.answer.outcome = "attention"
+        outcome.answer.next = "the accounting export is still enabled; to stop it, run: qbo-sync export disable"
+    return outcome
 
 
 def _remove(

@@ -50,11 +50,12 @@ def books(
     currency: str = "USD",
     export_enabled: bool = False,
     other_realms: list[str] | None = None,
+    declares_taxes: bool = True,
 ) -> Books:
     """A Miracle Service with these rows."""
     return Books(
         rows={kind: (rows or {}).get(kind, []) for kind in Kind},
-        taxes=taxes or [],
+        taxes=(taxes or []) if declares_taxes else None,
         links=links or {},
         lengths={kind: lengths or {} for kind in Kind},
         tax_method="line_item" if by_line_item else "by_total",

@@ -108,6 +108,10 @@ def test_every_rule_says_what_to_do_and_where(rule: object) -> None:
     assert isinstance(rule.severity, Severity)  # type: ignore[attr-defined]
 
 
+def test_a_profile_without_taxes_compares_none() -> None:
+    assert not {r for r in rules_that_fire(company(taxes=[OHIO]), books(declares_taxes=False)) if r.startswith("TAX")}
+
+
 def test_compound_rates_are_charged_on_tax() -> None:
     assert str(total(tax("Quebec", "5", "10", compound=True)).normalize()) == "15.5"
     assert str(total(tax("Plain", "5", "10")).normalize()) == "15"

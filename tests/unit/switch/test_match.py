@@ -130,6 +130,29 @@ def test_a_record_waits_for_the_decision_on_what_it_refers_to() -> None:
     assert one(decided, C, "5").result is Result.NEW
 
 
+def test_a_skipped_reference_holds_nothing_back() -> None:
+    raw = {Kind.CUSTOMER_TYPE: [named("1", "Non-profit")], C: [customer("5", "Church", CustomerTypeRef={"value": "1"})]}
+    there = books({Kind.CUSTOMER_TYPE: [row(Kind.CUSTOMER_TYPE, "4", "Non profit")]})
+    rows = match(company(raw), there, {(Kind.CUSTOMER_TYPE, "1"): Decided(Decision.SKIP)})
+    assert one(rows, C, "5").action == "insert"
+
+
+def test_a_new_record_can_be_linked_or_left_out() -> None:
+    """A customer that stands under another parent in Miracle Service looks new; a person may know better."""
+    raw = company({C: [customer("1", "House")]})
+    there = books({C: [row(C, "1", "Doe"), row(C, "2", "Doe:House")]})
+    assert one(match(raw, there), C, "1").action == "insert"
+    linked = one(match(raw, there, {(C, "1"): Decided(Decision.LINK, "2")}), C, "1")
+    assert (linked.action, linked.miracle_id) == ("link", "2")
+    assert one(match(raw, there, {(C, "1"): Decided(Decision.SKIP)}), C, "1").action == ""
+
+
+def test_a_child_of_a_skipped_parent_is_not_placed_elsewhere() -> None:
+    raw = [customer("1", "Doe"), customer("2", "House", FullyQualifiedName="Doe:House", ParentRef={"value": "1"})]
+    rows = match(company({C: raw}), books(), {(C, "1"): Decided(Decision.SKIP)})
+    assert one(rows, C, "2").result is Result.INVALID
+
+
 def test_decisions_settle_weak_records() -> None:
     raw, there = company({C: [customer("1", "Amys Bird Sanctuary")]}), books({C: [AMY]})
     for decision, action, target in [("link", "link", "7"), ("create", "insert", ""), ("skip", "", "7")]:

@@ -55,6 +55,21 @@ def form_token(page: str) -> str:
     return found[1]
 
 
+def test_a_visitor_from_outside_sees_no_company_and_cannot_disconnect(site: Site, browser: Browser) -> None:
+    outside = {"X-Real-IP": "11.22.33.90"}
+    browser.finish(site.consent(browser.begin()))
+    home = browser.get("/qbo/", headers=outside)
+    assert "QuickBooks is connected" in home.text
+    assert "Linden" not in home.text
+    assert "form_token" not in home.text
+    token = form_token(browser.get("/qbo/").text)
+    refused = browser.post("/qbo/disconnect", data={"form_token": token}, headers=outside)
+    assert refused.status_code == 403
+    assert state(site) is GrantState.connected
+    office = {"X-Real-IP": "10.10.0.55"}
+    assert browser.post("/qbo/disconnect", data={"form_token": token}, headers=office).status_code == 303
+
+
 def test_an_administrator_connects_and_disconnects(site: Site, browser: Browser) -> None:
     first = browser.get("/qbo/")
     assert "not connected" in first.text
