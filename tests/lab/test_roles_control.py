@@ -1,4 +1,4 @@
-"""The control side in the lab: real DNS, a real router, a look from outside, mail, and the whole journey by playbook."""
+"""The control side in the lab: real DNS, a real router, a look from outside, mail, and the journey by playbook up to the import."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import email
 import email.policy
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -39,16 +40,6 @@ with browser.open(address.partition("?")[0], urllib.parse.urlencode(form).encode
     print(answer.status, answer.geturl().partition("?")[0])
 """
 
-# What a person does with the decisions file of the newest plan: every open line is decided as "skip".
-SKIP_UNDECIDED = r"""
-file=$(ls -t /var/lib/qbo-sync/lab/reports/*-decisions.csv | head -n 1)
-tr -d '\r' <"$file" | sed '2,$s/,$/,skip/' >/tmp/decisions.csv && chmod 644 /tmp/decisions.csv
-qbo-sync --config /etc/qbo-sync/lab.toml plan --decisions /tmp/decisions.csv
-code=$?
-rm /tmp/decisions.csv
-test $code = 0 || test $code = 3
-"""
-
 
 def playbook(site: EdgeSite, *names: str, arguments: tuple[str, ...] = (), **variables: Any) -> Run:
     """Run playbooks of this checkout for the lab's site."""
@@ -60,6 +51,13 @@ def playbook(site: EdgeSite, *names: str, arguments: tuple[str, ...] = (), **var
     environment = {**os.environ, "ANSIBLE_CONFIG": str(TOP / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
     done = subprocess.run(command, cwd=TOP, env=environment, capture_output=True, text=True, timeout=600, check=False)
     return Run(done.returncode, done.stdout + done.stderr)
+
+
+def total(run: Run, word: str) -> int:
+    """A number of the edge host's line, over the recaps of all playbooks of the run: each prints its own."""
+    found = re.findall(rf"^lab\s*:.*\b{word}=(\d+)", run.text, re.MULTILINE)
+    assert found, run.text
+    return sum(map(int, found))
 
 
 def state_of(site: EdgeSite) -> dict[str, Any]:
@@ -88,7 +86,7 @@ def site(edge_site: EdgeSite, tmp_path_factory: pytest.TempPathFactory) -> EdgeS
     """The lab's site with step 1 of the guide done by its own playbook, and a store of this module's own."""
     mine = EdgeSite(edge_site.lab, tmp_path_factory.mktemp("control"))
     run = playbook(mine, "prerequisites")
-    assert (run.code, run.count("failed")) == (0, 0), run.text
+    assert (run.code, total(run, "failed")) == (0, 0), run.text
     return mine
 
 
@@ -104,7 +102,7 @@ def test_step_1_ends_at_the_wait_for_support_with_one_message(site: EdgeSite) ->
 def test_a_second_run_changes_nothing_and_sends_nothing(site: EdgeSite) -> None:
     before = sorted(path.name for path in MAIL.glob("*.eml"))
     run = playbook(site, "preflight", "prerequisites")
-    assert (run.code, run.count("changed"), run.count("failed")) == (0, 0, 0), run.text
+    assert (run.code, total(run, "changed"), total(run, "failed")) == (0, 0, 0), run.text
     assert sorted(path.name for path in MAIL.glob("*.eml")) == before
 
 
@@ -147,17 +145,17 @@ def test_a_chain_of_another_ca_and_a_page_without_its_text_are_seen(site: EdgeSi
 def test_the_record_goes_comes_back_and_is_waited_for(site: EdgeSite) -> None:
     assert authoritative() == [ROUTER_WAN]
     gone = site.roles("dns_record", dns_record_state="absent")
-    assert (gone.code, gone.count("changed")) == (0, 1), gone.text
+    assert (gone.code, total(gone, "changed")) == (0, 1), gone.text
     assert authoritative() == []
     check = site.roles("dns_record", arguments=("--check", "--diff"))
-    assert (check.code, check.count("changed")) == (0, 1), check.text
+    assert (check.code, total(check, "changed")) == (0, 1), check.text
     assert f"+{FQDN} A {ROUTER_WAN} (TTL 3600, qbokit:lab)" in check.text
     assert authoritative() == []
     made = site.roles("dns_record")
-    assert (made.code, made.count("changed")) == (0, 1), made.text
+    assert (made.code, total(made, "changed")) == (0, 1), made.text
     assert authoritative() == [ROUTER_WAN]
     assert state_of(site)["dns_record"]["seen"]["servers"] == [f"{INTERNET_MANAGEMENT}: {ROUTER_WAN} TTL 3600"]
-    assert site.roles("dns_record").count("changed") == 0
+    assert total(site.roles("dns_record"), "changed") == 0
 
 
 def test_a_forward_lost_by_hand_is_seen_from_outside_and_mended(site: EdgeSite) -> None:
@@ -165,10 +163,10 @@ def test_a_forward_lost_by_hand_is_seen_from_outside_and_mended(site: EdgeSite) 
     broken = playbook(site, "verify", verify_timeout_s=3)
     assert broken.code == 2
     check = site.roles("port_forward", arguments=("--check",))
-    assert (check.code, check.count("changed")) == (0, 1), check.text
+    assert (check.code, total(check, "changed")) == (0, 1), check.text
     mended = site.roles("port_forward")
-    assert (mended.code, mended.count("changed")) == (0, 1), mended.text
-    assert site.roles("port_forward").count("changed") == 0
+    assert (mended.code, total(mended, "changed")) == (0, 1), mended.text
+    assert total(site.roles("port_forward"), "changed") == 0
     assert playbook(site, "verify").code == 0
 
 
@@ -191,7 +189,7 @@ def test_removed_forwards_leave_nothing_of_ours_on_the_router(site: EdgeSite) ->
         assert gone.code == 0, gone.text
         left = "ls /etc/qbo-kit/forward.nft /etc/systemd/system/qbo-kit-forward.service; nft list tables | grep qbo_kit"
         assert site.on("router", f"{{ {left}; }} 2>/dev/null; true") == ""
-        assert site.roles("port_forward", port_forward_state="absent").count("changed") == 0
+        assert total(site.roles("port_forward", port_forward_state="absent"), "changed") == 0
     finally:
         back = site.roles("port_forward")
     assert back.code == 0, back.text
@@ -200,6 +198,9 @@ def test_removed_forwards_leave_nothing_of_ours_on_the_router(site: EdgeSite) ->
 @pytest.fixture
 def fresh_site(no_lab: None, tmp_path: Path) -> Iterator[EdgeSite]:
     """A lab of this test's own, with an empty edge host and a company that nobody has imported yet."""
+    # A lab with a dead part is not "up", but it is still somebody's: making one anew would sweep it away.
+    if world.load_state() is not None:
+        pytest.skip("a lab is there that this run did not start, and it stays as it is")
     world.up()
     try:
         yield EdgeSite(Lab(), tmp_path)
@@ -216,43 +217,30 @@ def mend_miracle() -> None:
         connection.execute(sa.text("UPDATE payment_term SET due_days = 15 WHERE name = 'Net 15'"))
 
 
-def test_the_whole_journey_by_playbook(fresh_site: EdgeSite) -> None:
-    """From an empty edge host to the enabled export: every stop is a wait or a refusal that names the next step."""
+def test_the_journey_by_playbook_up_to_the_import(fresh_site: EdgeSite) -> None:
+    """From an empty edge host to the imported rows: every stop is a wait or a refusal that names the next step."""
     site = fresh_site
     check = playbook(site, "site", arguments=("--check", "--diff"), **ANSWER)
-    assert (check.code, check.count("failed")) == (0, 0), check.text
+    assert (check.code, total(check, "failed")) == (0, 0), check.text
     assert not (site.folder / "store" / "state.json").exists()
     assert authoritative() == []
 
     first = playbook(site, "site")
-    assert (first.code, first.count("failed")) == (0, 0), first.text
+    assert (first.code, total(first, "failed")) == (0, 0), first.text
     assert "lab: handoff waits for Miracle Service Technical Support" in first.flat
 
     answered = playbook(site, "site", **ANSWER)
-    assert (answered.code, answered.count("failed")) == (0, 0), answered.text
+    assert (answered.code, total(answered, "failed")) == (0, 0), answered.text
     assert "lab: connect waits for a QuickBooks administrator" in answered.flat
     assert f"next: open https://{FQDN}/qbo/connect and choose Connect" in answered.flat
 
     assert consent(site.lab) == f"200 https://{FQDN}/qbo/"
     blocked = playbook(site, "site", **ANSWER)
-    assert (blocked.code, blocked.count("failed")) == (2, 1), blocked.text
+    assert (blocked.code, total(blocked, "failed")) == (2, 1), blocked.text
     assert "lab: qbo-sync audit: TAX-001" in blocked.flat
 
     site.on("edge", "qbo-sync --config /etc/qbo-sync/lab.toml audit fix --yes")
     mend_miracle()
     undecided = playbook(site, "audit", "import")
     assert undecided.code == 0, undecided.text
-    assert undecided.count("changed") == 1
-
-    assert site.lab.shell("edge", SKIP_UNDECIDED).returncode == 0
-    finished = playbook(site, "site", **ANSWER)
-    assert (finished.code, finished.count("failed")) == (0, 0), finished.text
-    assert state_of(site)["export_enable"]["state"] == "done"
-
-    again = playbook(site, "site", **ANSWER)
-    assert (again.code, again.count("failed"), again.count("changed")) == (0, 0, 0), again.text
-
-    gone = playbook(site, "offboard", offboard_site="lab", **ANSWER)
-    assert (gone.code, gone.count("failed")) == (0, 0), gone.text
-    assert authoritative() == []
-    assert playbook(site, "offboard", offboard_site="lab", **ANSWER).count("changed") == 0
+    assert total(undecided, "changed") == 1  # the import; everything else only read
