@@ -1,4 +1,4 @@
-"""The control side in the lab: real DNS, a real router, a look from outside, mail, and the journey by playbook up to the import."""
+"""The control side in the lab: real DNS, a real router, a look from outside, mail, and the journey up to the import."""
 
 from __future__ import annotations
 
