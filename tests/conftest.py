@@ -1,14 +1,18 @@
-"""The lab for every test that needs one: booted once per run, or the one that is up already, which is then left up."""
+"""What every test may ask for: the lab, booted once per run (one that is up already is left up), and databases of all kinds."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from lab.world import image, world
 from lab.world.access import Lab
+from tests.databases import servers
 
 
 def require_lab() -> None:
@@ -36,6 +40,34 @@ def no_lab() -> None:
     require_lab()
     if world.is_up():
         pytest.skip("a lab is up that this run did not start, and it stays up")
+
+
+@pytest.fixture(scope="session")
+def database_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], servers.Server]]:
+    """Starts a server of that name, once per run."""
+    with ExitStack() as stack:
+        started: dict[str, servers.Server] = {}
+
+        def server(name: str) -> servers.Server:
+            if name not in started:
+                require_lab()
+                started[name] = stack.enter_context(servers.running(name, tmp_path_factory.mktemp(name)))
+            return started[name]
+
+        yield server
+
+
+@pytest.fixture
+def database_url(
+    request: pytest.FixtureRequest, tmp_path: Path, database_servers: Callable[[str], servers.Server]
+) -> Iterator[sa.URL]:
+    """A fresh, empty database: SQLite, or what the test is parametrised with (``indirect``)."""
+    name = getattr(request, "param", "sqlite")
+    if name == "sqlite":
+        yield sa.make_url(f"sqlite:///{tmp_path / 'miracle.db'}")
+    else:
+        with database_servers(name).database() as url:
+            yield url
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -23,16 +23,18 @@ MACHINE_PROGRAMS = {
 SUITE = "bookworm"
 
 # The first two lines are what any small Debian server has, python3-apt being what Ansible's apt module needs in check
-# mode; the third is what the lab's internet and the Miracle Service stand-in run. nginx is absent: the roles install it.
+# mode; the third is what the lab's internet and the Miracle Service stand-in run, and the databases of tests/databases.
+# nginx is absent: the roles install it.
 IMAGE_PACKAGES = (
     "ca-certificates curl dbus iproute2 nftables openssh-server openssl procps",
     "python3 python3-apt python3-venv systemd systemd-sysv",
-    "bind9 bind9-dnsutils pebble postgresql",
+    "bind9 bind9-dnsutils pebble mariadb-server postgresql",
 )
 
 # A daemon runs only where the lab starts it; apt's own timers would hold its lock just when a role needs it.
 SILENCED_UNITS = (
-    "named postgresql apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer fstrim.timer e2scrub_reap"
+    "named mariadb postgresql apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer fstrim.timer"
+    " e2scrub_reap"
 )
 
 # Run by mmdebstrap when the packages are in; "$1" is the new root. Packages fetched by a host stay in the lab's cache.
@@ -90,7 +92,8 @@ def ensure() -> Path:
         return image
     print("lab: building the hosts' image (once, about half a minute)", flush=True)
     for old in CACHE.glob("image-*"):
-        shutil.rmtree(old)
+        if not _in_use(old):
+            shutil.rmtree(old)
     new = image.with_name(f"{image.name}.new")
     log = CACHE / "image.log"
     CACHE.mkdir(parents=True, exist_ok=True)
@@ -99,6 +102,11 @@ def ensure() -> Path:
         raise KitError("lab: the hosts' image could not be built", seen=tail(log), next="check that apt works on this machine")
     new.rename(image)
     return image
+
+
+def _in_use(image: Path) -> bool:
+    """Whether hosts of a running lab stand on it."""
+    return f"lowerdir={image}," in Path("/proc/self/mountinfo").read_text(encoding="utf-8")
 
 
 def owner(image: Path, user: str) -> tuple[int, int]:

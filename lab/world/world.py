@@ -77,7 +77,7 @@ def up() -> None:
     """
     if reason := image.available():
         raise UsageError(reason, next="use a Debian 12 machine where you are root")
-    with _alone():
+    with alone():
         if is_up():
             _refuse_another_checkout()
             inventory.write(TOP)
@@ -95,7 +95,7 @@ def down() -> None:
     """Take the lab down and leave nothing outside its cache; harmless when there is none."""
     if reason := image.available():
         raise UsageError(reason)
-    with _alone():
+    with alone():
         sweep()
     print("lab: down", flush=True)
 
@@ -188,7 +188,7 @@ def _refuse_another_checkout() -> None:
 
 
 @contextmanager
-def _alone() -> Iterator[None]:
+def alone() -> Iterator[None]:
     """One command at a time changes the lab; a second one waits for it."""
     CACHE.mkdir(parents=True, exist_ok=True)
     with (CACHE / "lock").open("w") as lock:
