@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -72,6 +73,8 @@ def run(context: typer.Context, command: str, step: Callable[[Site], Outcome]) -
         outcome = Outcome(_from_error(command, error))
         if not call.json:
             errors.print(str(error), style="bold red" if error.exit_code in (1, 2) else "bold", markup=False, highlight=False)
+    except KeyboardInterrupt:
+        outcome = Outcome(_interrupted(command, call))
     except Exception as error:
         outcome = Outcome(_unexpected(command, call, site, error))
     answer = outcome.answer
@@ -118,9 +121,14 @@ def _from_error(command: str, error: KitError) -> Answer:
     return answer
 
 
-def _unexpected(command: str, call: Call, site: Site | None, error: Exception) -> Answer:
-    import traceback
+def _interrupted(command: str, call: Call) -> Answer:
+    next_step = f"run it again: qbo-sync {command}"
+    errors.print(f"{call.config_file.stem}: {command} was stopped; nothing is half written", markup=False)
+    errors.print(f"  next: {next_step}", markup=False)
+    return Answer(command, call.config_file.stem, outcome="failed", next=next_step)
 
+
+def _unexpected(command: str, call: Call, site: Site | None, error: Exception) -> Answer:
     name = site.settings.site if site else call.config_file.stem
     frames = [f"{Path(f.filename).name}:{f.lineno} in {f.name}" for f in traceback.extract_tb(error.__traceback__)]
     answer = Answer(command, name, outcome="failed", next="send the report file to whoever maintains this kit")
@@ -242,10 +250,11 @@ def audit(
     context: typer.Context,
     accept: Annotated[str, typer.Option(help="Accept the finding with this id.")] = "",
     reason: Annotated[str, typer.Option(help="Why it is accepted.")] = "",
+    since: Annotated[bool, typer.Option("--since", help="List only what is new or different since the last look.")] = False,
 ) -> None:
     """Compare both sides and report what does not match."""
     if context.invoked_subcommand is None:
-        run(context, "audit", (lambda site: steps.accept(site, accept, reason)) if accept else steps.audit)
+        run(context, "audit", lambda site: steps.accept(site, accept, reason) if accept else steps.audit(site, since_last=since))
 
 
 @audit_app.command("fix")

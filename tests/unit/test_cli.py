@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +99,21 @@ def test_the_consent_by_hand(lookalike: str, tmp_path: Path) -> None:  # noqa: F
     out, _ = process.communicate(answer.headers["Location"] + "\n", timeout=60)
     assert json.loads(out)["summary"]["realm"] == REALM
     assert process.returncode == 0
+
+
+def test_a_stopped_command_says_that_nothing_is_half_written(acme: Acme) -> None:  # noqa: F811
+    process = subprocess.Popen(
+        [sys.executable, "-m", "qbo_sync.cli", "--config", str(acme.folder / "acme.toml"), "audit"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    before = acme.stats()["requests"]
+    while acme.stats()["requests"] == before:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "nothing is half written" in said
+    assert "Traceback" not in said
 
 
 def test_a_dead_database_is_unreachable_not_a_fault_of_ours(acme: Acme) -> None:  # noqa: F811

@@ -13,17 +13,32 @@ from qbo_sync.switch.audit.taxes import say
 from qbo_sync.switch.model import Answer, Finding, TaxCode
 from qbo_sync.switch.names import normal
 from qbo_sync.switch.steps.site import Outcome, Site, finding_items
-from qbo_sync.switch.store import new_id
+from qbo_sync.switch.store import Reading, new_id
 
 
-def audit(site: Site) -> Outcome:
-    """Compare both sides and report. Writes to neither."""
+def audit(site: Site, *, since_last: bool = False) -> Outcome:
+    """Compare both sides and report. Writes to neither.
+
+    With ``since_last`` only what is new or different since the last look is listed; counts and outcome stay those of everything.
+    """
+    before = site.store.newest_reading()
     with site.intuit() as intuit, site.miracle() as miracle:
         sides, findings = site.look(intuit, miracle)
     site.store.save_reading("audit", sides.company.read_at, findings)
-    answer = site.answer("audit", summary=rules.counts(findings), items=finding_items(findings))
+    shown = _changed(findings, before) if since_last and before else findings
+    answer = site.answer("audit", summary=rules.counts(findings), items=finding_items(shown))
     judge(answer, findings)
-    return Outcome(answer, findings=findings, rows=sides.rows, title=sides.company.name, has_report=True)
+    if since_last and before:
+        gone = {f.id for f in before.findings} - {f.id for f in findings}
+        answer.lines = [
+            f"since {before.read_at:%Y-%m-%d %H:%M} UTC: {len(shown)} findings are new or different, {len(gone)} are gone"
+        ]
+    return Outcome(answer, findings=shown, rows=sides.rows, title=sides.company.name, has_report=True)
+
+
+def _changed(findings: Sequence[Finding], before: Reading) -> list[Finding]:
+    known = {(f.id, f.qbo, f.miracle, f.accepted) for f in before.findings}
+    return [f for f in findings if (f.id, f.qbo, f.miracle, f.accepted) not in known]
 
 
 def judge(answer: Answer, findings: Sequence[Finding]) -> None:

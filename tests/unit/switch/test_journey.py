@@ -72,6 +72,15 @@ def test_an_accepted_blocker_blocks_no_more_and_stays_visible(acme: Acme) -> Non
     assert {f.accepted for f in again.findings if f.severity == "blocker"} == {"agreed with the accountant"}
 
 
+def test_an_audit_since_the_last_one_lists_only_what_changed(acme: Acme) -> None:
+    everything = steps.audit(acme.site)
+    again = steps.audit(acme.site, since_last=True)
+    assert list(again.findings) == []
+    assert again.answer.summary == everything.answer.summary
+    acme.sql("UPDATE setting SET value = 'CAD' WHERE name = 'currency'")
+    assert [f.rule for f in steps.audit(acme.site, since_last=True).findings] == ["SET-001"]
+
+
 def test_only_findings_that_exist_can_be_accepted(acme: Acme) -> None:
     steps.audit(acme.site)
     with pytest.raises(UsageError, match="no finding 'TAX-999/x'"):
