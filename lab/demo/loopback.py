@@ -143,7 +143,7 @@ def tell() -> None:
         answers, asked = decide(read(planned["report"]["decisions"]))
         filled = folder / "decisions.csv"
         filled.write_text(answers)
-        say(f"  {asked} records wait for a decision; decided in {filled}")
+        say(f"  waiting for a decision: {asked}; decided in {filled}")
         must(demo.qbo_sync("plan", "--decisions", str(filled)), 0)
         imported = must(demo.qbo_sync("import"), 0)
         say("  import:")

@@ -116,12 +116,12 @@ def _book() -> None:
 def _say_served(story: Story) -> None:
     """DNS, ports and the certificate as the outside observer met them."""
     results = story.results()
-    record = results["dns_record"]["seen"]
-    say(f"    A record: {json.dumps(record)}")
-    say(f"    forwards: {json.dumps(results['port_forward']['seen'])}")
+    say(f"    A record: {results['dns_record']['seen']['record']}; {', '.join(results['dns_record']['seen']['servers'])}")
+    for forward in results["port_forward"]["seen"]["forwards"]:
+        say(f"    router forwards {forward}")
     served = results["verify"]["seen"]
-    certificate = served.get("certificate", served)
-    say(f"    served to the outside observer: {json.dumps(certificate)}")
+    say(f"    the outside observer is served: issuer {served['issuer']}, name {', '.join(served['names'])}, "
+        f"{served['days_left']} days left")  # fmt: skip
 
 
 def _connect(story: Story) -> None:
@@ -172,7 +172,7 @@ def _import(story: Story) -> None:
     say(counts(planned, "new", "matched", "weak", "conflict", "invalid"))
     answers, asked = decide(story.lab.shell("edge", f"cat {planned['report']['decisions']}").stdout)
     story.lab.shell("edge", "install -o qbo-sync -m 600 /dev/stdin /var/lib/qbo-sync/decisions.csv", text=answers)
-    say(f"  {asked} records wait for a decision; a person filled in the decisions file")
+    say(f"  waiting for a decision: {asked}; a person filled in the decisions file")
     must(story.qbo_sync("plan", "--decisions", "/var/lib/qbo-sync/decisions.csv"), 0)
     story.playbook("import")
     say(counts({"summary": story.results()["import"]["seen"]["summary"]}, "written"))

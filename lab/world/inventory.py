@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -44,12 +45,10 @@ def write(checkout: Path) -> None:
 
 
 def remove(checkout: Path) -> None:
-    """Remove both files, and their folder when nothing else is in it."""
-    for path in files(checkout):
-        path.unlink(missing_ok=True)
-    folder = files(checkout)[1].parent
-    if folder.is_dir() and not any(folder.iterdir()):
-        folder.rmdir()
+    """Remove both files and whatever was written beside the variables: the folder is the lab's own."""
+    inventory, variables_file = files(checkout)
+    inventory.unlink(missing_ok=True)
+    shutil.rmtree(variables_file.parent, ignore_errors=True)
 
 
 def hosts() -> dict[str, Any]:
