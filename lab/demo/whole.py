@@ -119,7 +119,7 @@ def _say_served(story: Story) -> None:
     say(f"    A record: {results['dns_record']['seen']['record']}; {', '.join(results['dns_record']['seen']['servers'])}")
     for forward in results["port_forward"]["seen"]["forwards"]:
         say(f"    router forwards {forward}")
-    served = results["verify"]["seen"]
+    served = results["verify"]["seen"]["certificate"]
     say(f"    the outside observer is served: issuer {served['issuer']}, name {', '.join(served['names'])}, "
         f"{served['days_left']} days left")  # fmt: skip
 
