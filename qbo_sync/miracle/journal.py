@@ -7,6 +7,7 @@ made at the first write. They are written in the same transaction as the rows th
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cache
 
 from sqlalchemy import Column, Index, Integer, MetaData, String, Table, Text
@@ -20,6 +21,11 @@ class Journal:
     link: Table
     run: Table
     row: Table
+
+
+def now() -> str:
+    """The time as the journal notes it."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 @cache
@@ -45,7 +51,7 @@ def _link(metadata: MetaData) -> Table:
 
 
 def _run(metadata: MetaData) -> Table:
-    # fence: grows with every run; a writer whose fence is no longer the highest stops inside its own transaction.
+    # fence: grows with every run, never given twice; a writer whose fence is no longer the highest stops inside its transaction.
     return Table(
         "qbo_sync_run",
         metadata,
@@ -53,7 +59,7 @@ def _run(metadata: MetaData) -> Table:
         Column("realm", String(32), nullable=False),
         Column("command", String(20), nullable=False),
         Column("plan_id", String(40), nullable=False),
-        Column("fence", Integer, nullable=False),
+        Column("fence", Integer, nullable=False, unique=True),
         Column("started_at", String(32), nullable=False),
         Column("finished_at", String(32)),
         Column("state", String(10), nullable=False),

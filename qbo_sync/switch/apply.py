@@ -7,8 +7,8 @@ goes on where it stopped.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -80,23 +80,25 @@ def apply(plan: Plan, miracle: Miracle, run: Run, chunk_rows: int, progress: Cal
     Raises :class:`Blocked` when the Miracle side moved or another run took over; finished chunks stay.
     """
     done = Applied()
-    ids = {key: miracle_id for key, (miracle_id, state) in miracle.links().items() if state != "removed"}
-    _mark_removed(plan, miracle, run)
+    links = miracle.links()
+    ids = {key: miracle_id for key, (miracle_id, state) in links.items() if state != "removed"}
+    _mark_removed(plan, links, run)
+    waiting: dict[Kind, list[PlannedRow]] = defaultdict(list)
+    for row in plan.rows:
+        if row.action and (row.kind.value, row.qbo_id) not in ids:
+            waiting[row.kind].append(row)
     for kind in Kind:
-        rows = [row for row in plan.rows if row.kind is kind and row.action and (kind.value, row.qbo_id) not in ids]
         watch = _Watch(kind, plan, ids)
-        for level_rows in _levels(rows):
-            for some in _chunks(level_rows, chunk_rows):
-                with run.chunk(kind) as chunk:
-                    watch.check(chunk, some)
-                    _write(kind, chunk, some, plan, ids, done)
-                    watch.ours(chunk)
-                progress(kind, len(some))
+        for rows in _chunks(sorted(waiting[kind], key=lambda r: r.level), chunk_rows):
+            with run.chunk(kind) as chunk:
+                watch.check(chunk, rows)
+                made = _write(kind, chunk, [r for r in rows if (kind.value, r.qbo_id) not in ids], plan, ids, done)
+                watch.ours(made)
+            progress(kind, len(rows))
     return done
 
 
-def _mark_removed(plan: Plan, miracle: Miracle, run: Run) -> None:
-    links = miracle.links()
+def _mark_removed(plan: Plan, links: Mapping[tuple[str, str], tuple[str, str]], run: Run) -> None:
     gone = [
         (row.kind.value, row.qbo_id)
         for row in plan.rows
@@ -107,19 +109,17 @@ def _mark_removed(plan: Plan, miracle: Miracle, run: Run) -> None:
             chunk.mark_removed(gone)
 
 
-def _levels(rows: list[PlannedRow]) -> Iterator[list[PlannedRow]]:
-    """Rows by depth: a parent's chunk is always written before its children's."""
-    for _, group in groupby(sorted(rows, key=lambda r: r.level), key=lambda r: r.level):
-        yield list(group)
+def _chunks(rows: Sequence[PlannedRow], size: int) -> Iterator[list[PlannedRow]]:
+    """Chunks of one depth each: a parent is always written before its children."""
+    for _, group in groupby(rows, key=lambda r: r.level):
+        while some := list(islice(group, size)):
+            yield some
 
 
-def _chunks(rows: Iterable[PlannedRow], size: int) -> Iterator[list[PlannedRow]]:
-    rows = iter(rows)
-    while some := list(islice(rows, size)):
-        yield some
-
-
-def _write(kind: Kind, chunk: Chunk, rows: list[PlannedRow], plan: Plan, ids: dict[tuple[str, str], str], done: Applied) -> None:
+def _write(
+    kind: Kind, chunk: Chunk, rows: list[PlannedRow], plan: Plan, ids: dict[tuple[str, str], str], done: Applied
+) -> list[str]:
+    """Link and insert. Returns the Miracle ids of the rows made."""
     links = [row for row in rows if row.action == "link"]
     chunk.link(kind, [(r.qbo_id, r.miracle_id, r.sync_token) for r in links if not r.decision], "matched")
     chunk.link(kind, [(r.qbo_id, r.miracle_id, r.sync_token) for r in links if r.decision], "decided")
@@ -134,12 +134,15 @@ def _write(kind: Kind, chunk: Chunk, rows: list[PlannedRow], plan: Plan, ids: di
             done.refused.append((row, missing))
         else:
             pending.append(Pending(row.qbo_id, row.sync_token, row.path, _values(row, plan, ids)))
-    for made in chunk.insert(kind, pending):
-        if made.problem:
-            done.refused.append((inserts[made.qbo_id], made.problem))
+    made = []
+    for one in chunk.insert(kind, pending):
+        if one.problem:
+            done.refused.append((inserts[one.qbo_id], one.problem))
         else:
-            ids[kind.value, made.qbo_id] = made.miracle_id
+            ids[kind.value, one.qbo_id] = one.miracle_id
             done.written[kind] += 1
+            made.append(one.miracle_id)
+    return made
 
 
 def _missing_parent(row: PlannedRow, ids: Mapping[tuple[str, str], str]) -> str:
@@ -151,7 +154,10 @@ def _missing_parent(row: PlannedRow, ids: Mapping[tuple[str, str], str]) -> str:
 
 def _values(row: PlannedRow, plan: Plan, ids: Mapping[tuple[str, str], str]) -> dict[str, Any]:
     """The row's fields with every reference turned into a Miracle id; a reference to nothing imported stays empty."""
-    values = {f: Decimal(v) if f in DECIMALS and v is not None else v for f, v in row.fields.items()}
+    values = dict(row.fields)
+    for name in DECIMALS & values.keys():
+        if values[name] is not None:
+            values[name] = Decimal(values[name])  # a stored plan holds it as text
     for name, qbo_id in row.references.items():
         if name == "tax_code_id":
             values[name] = plan.taxes.get(qbo_id)
@@ -162,53 +168,55 @@ def _values(row: PlannedRow, plan: Plan, ids: Mapping[tuple[str, str], str]) -> 
 
 
 class _Watch:
-    """Sees what others did to one kind in Miracle Service since the reading, from inside the writing transactions."""
+    """Sees what others did to one kind in Miracle Service since the reading, from inside the writing transactions.
 
-    def __init__(self, kind: Kind, plan: Plan, ids: Mapping[tuple[str, str], str]) -> None:
+    As long as the number of rows and the highest id are what our last chunk left, nobody added a row. Otherwise, and before the
+    first chunk, every name is looked at again: ids alone say little, for some databases give those of deleted rows anew.
+    """
+
+    def __init__(self, kind: Kind, plan: Plan, ids: dict[tuple[str, str], str]) -> None:
         self.kind = kind
         self.plan = plan
-        self.seen = plan.highest.get(kind, "")
-        self.known = {miracle_id for (k, _), miracle_id in ids.items() if k == kind.value}
-        self.newcomers: dict[str, str] = {}
-        self.matched = {row.miracle_id: row for row in plan.rows if row.kind is kind and row.action == "link"}
+        self.ids = ids
+        self.left: tuple[int, Any] | None = None
+        self.strangers: Counter[str] = Counter()
 
     def check(self, chunk: Chunk, rows: list[PlannedRow]) -> None:
-        """Raise :class:`Blocked` when a row to insert appeared meanwhile, or a row to link is gone or has another name."""
-        self._look(chunk)
-        clash = [f"'{row.path}'" for row in rows if row.action == "insert" and normal_path(row.path) in self.newcomers]
-        if clash:
+        """Raise :class:`Blocked` when a row to insert appeared meanwhile, or a row to link was deleted or changed."""
+        extent = chunk.extent(self.kind)
+        if extent != self.left:
+            self._look(chunk)
+            self.left = extent
+        left = [row for row in rows if (self.kind.value, row.qbo_id) not in self.ids]
+        namesakes = self.plan.namesakes.get(self.kind, {})
+        paths = [(row, normal_path(row.path)) for row in left if row.action == "insert"]
+        if clash := [f"'{row.path}'" for row, path in paths if self.strangers[path] > namesakes.get(path, 0)]:
             self._refuse(f"added there meanwhile: {', '.join(clash[:5])}")
-        wanted = [row.miracle_id for row in rows if row.action == "link"]
-        there = chunk.fetch(self.kind, wanted)
-        gone = [f"'{self.matched[i].path}'" for i in wanted if i not in there]
-        if gone:
+        there = chunk.digests(self.kind, [row.miracle_id for row in left if row.action == "link"])
+        partners = self.plan.partners.get(self.kind, {})
+        if gone := [f"'{r.path}'" for r in left if r.action == "link" and r.miracle_id not in there]:
             self._refuse(f"deleted there meanwhile: {', '.join(gone[:5])}")
+        if moved := [f"'{r.path}'" for r in left if r.action == "link" and there[r.miracle_id] != partners[r.miracle_id]]:
+            self._refuse(f"changed there meanwhile: {', '.join(moved[:5])}")
 
-    def ours(self, chunk: Chunk) -> None:
-        """What this chunk made is not a stranger."""
-        for row in chunk.rows_above(self.kind, self.seen):
-            self.known.add(str(row["id"]))
-            self.seen = str(row["id"])
+    def ours(self, made: list[str]) -> None:
+        """What this chunk made is not a stranger's."""
+        if made and self.left is not None:
+            count, highest = self.left
+            whole = all(miracle_id.isdigit() for miracle_id in made)
+            self.left = (count + len(made), max([highest or 0, *map(int, made)])) if whole else None
 
     def _look(self, chunk: Chunk) -> None:
-        fresh = {str(row["id"]): row for row in chunk.rows_above(self.kind, self.seen)}
-        strangers = {i: row for i, row in fresh.items() if i not in self.known}
-        parents = {str(row["parent_id"]) for row in strangers.values() if row.get("parent_id") is not None}
-        others = {**fresh, **self._parents(chunk, parents - set(fresh))}
-        for row in strangers.values():
-            self.newcomers[normal_path(row_from(self.kind, row, others).path)] = str(row["id"])
-        if fresh:
-            self.seen = list(fresh)[-1]
-
-    def _parents(self, chunk: Chunk, wanted: set[str]) -> dict[str, dict[str, Any]]:
-        found: dict[str, dict[str, Any]] = {}
-        columns = chunk.miracle.profile.kinds[self.kind].columns
-        while wanted:
-            for i, row in chunk.fetch(self.kind, wanted).items():
-                found[i] = {"id": i, "name": row[columns["name"]], "parent_id": row[columns["parent_id"]]}
-            above = {str(r["parent_id"]) for r in found.values() if r["parent_id"] is not None}
-            wanted = above - set(found)
-        return found
+        """Read all names; our own rows and those that this plan links are no strangers."""
+        for qbo_id, (miracle_id, state) in chunk.links(self.kind).items():
+            if state != "removed":
+                self.ids[self.kind.value, qbo_id] = miracle_id
+        known = {miracle_id for (kind, _), miracle_id in self.ids.items() if kind == self.kind.value}
+        known |= self.plan.partners.get(self.kind, {}).keys()
+        rows = chunk.names(self.kind)
+        self.strangers = Counter(
+            normal_path(row_from(self.kind, row, rows).path) for miracle_id, row in rows.items() if miracle_id not in known
+        )
 
     def _refuse(self, seen: str) -> None:
         raise Blocked(

@@ -270,6 +270,8 @@ class _WeakKeys:
 
     def find(self, record: Record) -> tuple[Row, str] | None:
         """The first candidate and what they have in common."""
+        if not self._by_key:
+            return None
         parent = names.parent_of(record.path)
         for key, value in _weak_keys(record.name, record.fields):
             row = self._by_key.get((key, parent, value))

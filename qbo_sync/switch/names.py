@@ -14,6 +14,8 @@ _LEGAL_FORMS = {"inc", "incorporated", "llc", "ltd", "limited", "co", "company",
 
 def normal(name: str) -> str:
     """``name`` as compared exactly: Unicode NFKC, case folded, white space collapsed."""
+    if name.isascii():  # the same, several times faster
+        return " ".join(name.lower().split())
     return _SPACES.sub(" ", unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())).strip()
 
 

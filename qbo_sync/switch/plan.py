@@ -4,27 +4,32 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 import msgspec
 
-from qbo_sync.switch.model import Kind, PlannedRow, Result
-from qbo_sync.switch.names import normal
+from qbo_sync.miracle.database import row_hash
+from qbo_sync.switch.model import Decision, Kind, PlannedRow, Result
+from qbo_sync.switch.names import normal, normal_path
 from qbo_sync.switch.read import Books, Company
 
 
 @dataclass(frozen=True)
 class Plan:
-    """``highest`` is the greatest Miracle id per kind at the reading; ``taxes`` QBO tax code id → Miracle id."""
+    """What is fixed. By kind: ``partners``, Miracle id → digest of each row that a record will be linked with, as it was read;
+    ``namesakes``, full name → how many other rows had a name that will be inserted all the same, because a person said so.
+    ``taxes``: QBO tax code id → Miracle id.
+    """
 
     id: str
     realm: str
     company: str
     read_at: datetime
     rows: list[PlannedRow]
-    highest: Mapping[Kind, str]
+    partners: Mapping[Kind, Mapping[str, str]]
+    namesakes: Mapping[Kind, Mapping[str, int]]
     taxes: Mapping[str, str]
     hash: str = ""
 
@@ -41,16 +46,31 @@ def build(plan_id: str, company: Company, books: Books, rows: list[PlannedRow]) 
         company=company.name,
         read_at=company.read_at,
         rows=rows,
-        highest={kind: _highest(r.miracle_id for r in books.rows[kind]) for kind in Kind},
+        partners=_partners(books, rows),
+        namesakes=_namesakes(books, rows),
         taxes=_tax_links(company, books),
     )
-    # Through JSON once, so that a plan just made and the same plan read back later are equal to the last digit.
-    stored = msgspec.json.decode(msgspec.json.encode(plan), type=Plan)
-    return replace(stored, hash=stored.computed_hash())
+    return replace(plan, hash=plan.computed_hash())
 
 
-def _highest(ids: Iterable[str]) -> str:
-    return max(ids, key=lambda i: (int(i) if i.isdigit() else 0, i), default="")
+def _partners(books: Books, rows: list[PlannedRow]) -> dict[Kind, dict[str, str]]:
+    wanted = {(row.kind, row.miracle_id) for row in rows if row.action == "link"}
+    kinds = {kind for kind, _ in wanted}
+    return {
+        kind: {r.miracle_id: row_hash(r.fields) for r in books.rows[kind] if (kind, r.miracle_id) in wanted} for kind in kinds
+    }
+
+
+def _namesakes(books: Books, rows: list[PlannedRow]) -> dict[Kind, dict[str, int]]:
+    """Only a person's decision to create gives a row a name that stands already; all others were found to be new."""
+    found: dict[Kind, dict[str, int]] = {}
+    for kind in {row.kind for row in rows if row.decision == Decision.CREATE}:
+        wanted = {normal_path(row.path) for row in rows if row.kind is kind and row.decision == Decision.CREATE}
+        taken = {miracle_id for (k, _), (miracle_id, state) in books.links.items() if k == kind and state != "removed"}
+        taken |= {row.miracle_id for row in rows if row.kind is kind and row.action == "link"}
+        paths = (normal_path(row.path) for row in books.rows[kind] if row.miracle_id not in taken)
+        found[kind] = dict(Counter(path for path in paths if path in wanted))
+    return found
 
 
 def _tax_links(company: Company, books: Books) -> dict[str, str]:

@@ -277,7 +277,7 @@ def test_a_database_linked_with_another_company_is_refused(acme: Acme) -> None:
     assert "SET-007" in {f.rule for f in found.findings if f.severity == "blocker"}
 
 
-def test_a_reading_takes_one_request_per_list(acme: Acme) -> None:
+def test_a_reading_takes_at_most_one_request_per_list(acme: Acme) -> None:
     before = acme.stats()["metered"]
     steps.audit(acme.site)
-    assert acme.stats()["metered"] - before == 12
+    assert 0 < acme.stats()["metered"] - before <= 12

@@ -1,0 +1,140 @@
+"""Connections to Miracle Service's database, and what differs between the kinds of database.
+
+SQLite, PostgreSQL and MariaDB are tested on real servers; what is sent to SQL Server is compiled and looked at in the tests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Connection, Engine, Table, event, exc
+from sqlalchemy.engine import URL, make_url
+
+from qbo_sync import config
+from qbo_sync.errors import KitError, Unreachable, UsageError
+
+DRIVERS = {
+    "postgresql": "postgresql+psycopg",
+    "mysql": "mysql+pymysql",
+    "mariadb": "mariadb+pymysql",
+    "mssql": "mssql+pymssql",
+}
+
+# Said on every new connection. Waiting for a lock ends after half a minute, so that nobody's forgotten transaction hangs a run.
+# MySQL and MariaDB: a text that is too long is refused, never cut, and gaps are locked (they are not in READ COMMITTED).
+ON_CONNECT = {
+    "sqlite": ("PRAGMA foreign_keys = ON", "PRAGMA busy_timeout = 30000"),
+    "postgresql": ("SET lock_timeout = '30s'",),
+    "mysql": (
+        "SET SESSION sql_mode = CONCAT(@@sql_mode, ',STRICT_ALL_TABLES')",
+        "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
+        "SET SESSION innodb_lock_wait_timeout = 30",
+    ),
+    "mssql": ("SET LOCK_TIMEOUT 30000",),
+}
+
+# Keeps other writers out of a table until the transaction ends. Readers are let in, except by SQL Server, whose readers wait
+# unless the database reads snapshots. MySQL and MariaDB: the lock on the gap above the highest id stops inserts. SQLite:
+# BEGIN IMMEDIATE already did it for the whole file.
+LOCKS = {
+    "postgresql": "LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE",
+    "mysql": "SELECT {id} FROM {table} ORDER BY {id} DESC LIMIT 1 FOR UPDATE",
+    "mssql": "SELECT TOP 1 {id} FROM {table} WITH (TABLOCKX, HOLDLOCK)",
+}
+
+# What triggers raise and checks refuse where the driver files it under its general error: a matter of one row.
+ROW_ERRORS = {"mysql": {1644, 3819, 4025}, "mssql": {245, 515, 547, 2601, 2627, 2628, 8115, 8152, 50000}}
+
+
+def create_engine(settings: config.Miracle) -> Engine:
+    """An engine for the site's database; the password comes from its file."""
+    try:
+        url = make_url(settings.database_url)
+    except exc.ArgumentError as error:
+        raise UsageError(
+            "database_url is not an SQLAlchemy address", seen=str(error), next="for example postgresql://user@host/database"
+        ) from error
+    if settings.password_file:
+        url = url.set(password=config.read_secret(settings.password_file, "database password"))
+    return engine_for(url.set(drivername=DRIVERS.get(url.drivername, url.drivername)))
+
+
+def engine_for(url: URL) -> Engine:
+    """An engine whose transactions hold SQLite's write lock from their first statement on when they write."""
+    engine = sa.create_engine(url, pool_pre_ping=True)
+    statements = ON_CONNECT.get(family(engine), ())
+
+    def connected(connection: Any, _: Any) -> None:
+        if engine.dialect.name == "sqlite":
+            connection.isolation_level = None  # the driver would begin only at the first write, after the checks before it
+        cursor = connection.cursor()
+        for statement in statements:
+            cursor.execute(statement)
+        cursor.close()
+        if engine.dialect.name == "postgresql":
+            connection.commit()
+
+    def begun(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get("writing") else "BEGIN")
+
+    listen: Callable[..., Any] = event.listen
+    listen(engine, "connect", connected)
+    if engine.dialect.name == "sqlite":
+        listen(engine, "begin", begun)
+    return engine
+
+
+def family(engine: Engine) -> str:
+    """The dialect's name; MariaDB counts as MySQL."""
+    return "mysql" if engine.dialect.name == "mariadb" else engine.dialect.name
+
+
+def lock(connection: Connection, table: Table, id_column: str) -> None:
+    """Keep other writers out of a table until the transaction ends."""
+    statement = LOCKS.get(family(connection.engine))
+    if statement:
+        preparer = connection.engine.dialect.identifier_preparer
+        names = {"table": preparer.format_table(table), "id": preparer.quote(id_column)}
+        connection.exec_driver_sql(statement.format(**names)).close()
+
+
+def concerns_a_row(engine: Engine, error: exc.DBAPIError) -> bool:
+    """Whether the database refused a row for what is in it, and not the whole transaction."""
+    if isinstance(error, exc.IntegrityError | exc.DataError):
+        return True
+    if family(engine) == "postgresql":
+        return getattr(error.orig, "sqlstate", None) == "P0001"
+    code = error.orig.args[0] if error.orig is not None and error.orig.args else None
+    return code in ROW_ERRORS.get(family(engine), ())
+
+
+def said(error: exc.DBAPIError) -> str:
+    """The database's own words, one line."""
+    text = str(error.orig).strip().splitlines()
+    return text[0] if text else type(error.orig).__name__
+
+
+@contextmanager
+def unreachable_if_down(engine: Engine) -> Iterator[None]:
+    """Turn a lost or refused connection into :class:`Unreachable`, any other refusal into :class:`KitError`.
+
+    Neither shows the address's credentials.
+    """
+    place = engine.url.render_as_string(hide_password=True)
+    try:
+        yield
+    except (exc.OperationalError, exc.InterfaceError) as error:
+        raise Unreachable(
+            f"the Miracle Service database did not answer ({place})",
+            seen=said(error),
+            next="check that the database server runs and that the settings under [miracle] are right, then run this again",
+        ) from error
+    except exc.DBAPIError as error:
+        raise KitError(
+            f"the Miracle Service database refused a statement ({place})",
+            seen=said(error),
+            next="check that the database user may read and write the tables of the profile, then run this again",
+        ) from error

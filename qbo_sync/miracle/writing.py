@@ -1,0 +1,374 @@
+"""Writes rows together with their journal.
+
+Everything that writes happens inside :meth:`Run.chunk`: one transaction that holds the kind's table against other writers, checks
+the run's fence, and keeps rows, links and journal together.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy import Connection, CursorResult, RowMapping, Table, exc, func, select
+
+from qbo_sync.errors import Blocked
+from qbo_sync.miracle import journal
+from qbo_sync.miracle.engine import concerns_a_row, lock, said, unreachable_if_down
+from qbo_sync.miracle.profile import KindMap
+
+if TYPE_CHECKING:
+    from qbo_sync.miracle.database import Miracle
+
+# Ids asked for in one statement: SQL Server takes 2100 parameters, PostgreSQL and MySQL 65535, SQLite 32766.
+IDS_AT_ONCE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """One row to insert: our fields with references already resolved to Miracle ids."""
+
+    qbo_id: str
+    sync_token: str
+    name: str
+    values: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Inserted:
+    """One row that a chunk made, or could not make (``problem`` says why in the database's words)."""
+
+    qbo_id: str
+    miracle_id: str
+    problem: str = ""
+
+
+class _Unclear(Exception):
+    """The rows read back cannot be told apart with certainty; they are then made one by one."""
+
+
+class Run:
+    """One writing run; everything it writes goes through :meth:`chunk`."""
+
+    def __init__(self, miracle: Miracle, run_id: str, fence: int) -> None:
+        self.miracle = miracle
+        self.run_id = run_id
+        self.fence = fence
+        self._seq = 0
+
+    @contextmanager
+    def chunk(self, kind: str = "") -> Iterator[Chunk]:
+        """One transaction. With ``kind``, that kind's table is held against other writers until it ends."""
+        miracle = self.miracle
+        with unreachable_if_down(miracle.engine), miracle.writer.begin() as connection:
+            if kind:
+                part = miracle.profile.kinds[kind]
+                lock(connection, miracle.table(part.table), part.id)
+            self._check_fence(connection)
+            yield Chunk(self, connection)
+
+    def _check_fence(self, connection: Connection) -> None:
+        highest = connection.execute(select(func.max(self.miracle.journal.run.c.fence))).scalar()
+        if highest != self.fence:
+            raise Blocked(
+                "another run took over this site while this one was working",
+                seen=f"our run has number {self.fence}, the newest has {highest}",
+                next="let the other run finish; nothing was written twice",
+            )
+
+    def finish(self, state: str = "done") -> None:
+        """Write how the run ended."""
+        with self.chunk() as chunk:
+            run = self.miracle.journal.run
+            chunk.connection.execute(run.update().where(run.c.id == self.run_id).values(state=state, finished_at=journal.now()))
+
+    def next_seq(self) -> int:
+        """The next number of a journal row."""
+        self._seq += 1
+        return self._seq
+
+
+class Chunk:
+    """An open transaction of a run."""
+
+    def __init__(self, run: Run, connection: Connection) -> None:
+        self.run = run
+        self.miracle = run.miracle
+        self.journal = run.miracle.journal
+        self.connection = connection
+
+    # --- looking -----------------------------------------------------------------------------------------------
+
+    def extent(self, kind: str) -> tuple[int, Any]:
+        """How many rows a kind has and its highest id: both unchanged means that nobody added any."""
+        part, table = self._part(kind)
+        row = self.connection.execute(select(func.count(), func.max(table.c[part.id])).select_from(table)).one()
+        return int(row[0]), row[1]
+
+    def names(self, kind: str) -> dict[str, dict[str, Any]]:
+        """Every row of a kind with only ``id``, ``name`` and, where the kind has it, ``parent_id``; keyed by id."""
+        part, table = self._part(kind)
+        fields = {"id": part.id}
+        fields.update((f, part.columns[f]) for f in ("name", "parent_id") if f in part.columns)
+        found = self.connection.execute(select(*[table.c[column] for column in fields.values()]))
+        return {str(values[0]): dict(zip(fields, values, strict=True)) for values in found}
+
+    def links(self, kind: str) -> dict[str, tuple[str, str]]:
+        """The links of a kind as they are now: QBO id → (Miracle id, state)."""
+        link = self.journal.link
+        found = self.connection.execute(
+            select(link.c.qbo_id, link.c.miracle_id, link.c.state).where(link.c.realm == self.miracle.realm, link.c.kind == kind)
+        )
+        return {qbo_id: (miracle_id, state) for qbo_id, miracle_id, state in found}
+
+    def fetch(self, kind: str, ids: Iterable[str]) -> dict[str, dict[str, Any]]:
+        """The whole rows with these ids as they are now, every column, keyed by id."""
+        part, table = self._part(kind)
+        keys = [self.miracle.key(part, i) for i in ids]
+        found: dict[str, dict[str, Any]] = {}
+        for start in range(0, len(keys), IDS_AT_ONCE):
+            statement = select(table).where(table.c[part.id].in_(keys[start : start + IDS_AT_ONCE]))
+            found.update((str(row[part.id]), dict(row)) for row in self.connection.execute(statement).mappings())
+        return found
+
+    def digests(self, kind: str, ids: Sequence[str]) -> dict[str, str]:
+        """Of the rows with these ids as they are now: a digest of what the profile maps, as a reading gives it."""
+        found: dict[str, str] = {}
+        for start in range(0, len(ids), IDS_AT_ONCE):
+            some = ids[start : start + IDS_AT_ONCE]
+            found.update((row["id"], row_hash(row)) for row in self.miracle.rows(kind, ids=some, connection=self.connection))
+        return found
+
+    def used_by(self, kind: str, miracle_id: str) -> list[str]:
+        """The tables that the profile declares as referring to this kind and that do refer to this row."""
+        part = self.miracle.profile.kinds[kind]
+        used = []
+        for table_name, column in part.referred_by:
+            table = self.miracle.table(table_name)
+            key = self.miracle.key(part, miracle_id)
+            count = self.connection.execute(select(func.count()).where(table.c[column] == key)).scalar()
+            if count:
+                used.append(f"{table_name}.{column} ({count})")
+        return used
+
+    # --- making rows -------------------------------------------------------------------------------------------
+
+    def insert(self, kind: str, pending: Sequence[Pending]) -> list[Inserted]:
+        """Insert rows, their links and their journal. A row the database refuses comes back with its problem."""
+        made: list[tuple[Pending, RowMapping]] = []
+        refused: list[Inserted] = []
+        part, table = self._part(kind)
+        self._insert(part, table, pending, made, refused)
+        done = [Inserted(one.qbo_id, str(row[part.id])) for one, row in made]
+        if made:
+            journalled = [
+                {
+                    "run_id": self.run.run_id,
+                    "seq": self.run.next_seq(),
+                    "kind": kind,
+                    "table_name": part.table,
+                    "miracle_id": str(row[part.id]),
+                    "qbo_id": one.qbo_id,
+                    "row_hash": row_hash(row),
+                    "state": "made",
+                    "name": one.name,
+                }
+                for one, row in made
+            ]
+            self.connection.execute(self.journal.row.insert(), journalled)
+            self.link(kind, [(one.qbo_id, str(row[part.id]), one.sync_token) for one, row in made], "made")
+        return done + refused
+
+    def _insert(
+        self,
+        part: KindMap,
+        table: Table,
+        pending: Sequence[Pending],
+        made: list[tuple[Pending, RowMapping]],
+        refused: list[Inserted],
+    ) -> None:
+        """All together; where the database refuses, half and half, down to the row in trouble; one by one where unclear."""
+        if not pending:
+            return
+        try:
+            with self.connection.begin_nested():
+                rows = self._together(part, table, pending) if len(pending) > 1 else [self._alone(part, table, pending[0])]
+        except (exc.DBAPIError, _Unclear) as error:
+            if isinstance(error, exc.DBAPIError) and not concerns_a_row(self.miracle.engine, error):
+                raise
+            if len(pending) == 1:
+                problem = said(error) if isinstance(error, exc.DBAPIError) else "it could not be found after it was written"
+                refused.append(Inserted(pending[0].qbo_id, "", problem))
+                return
+            size = 1 if isinstance(error, _Unclear) else (len(pending) + 1) // 2
+            for start in range(0, len(pending), size):
+                self._insert(part, table, pending[start : start + size], made, refused)
+        else:
+            made += zip(pending, rows, strict=True)
+
+    def _together(self, part: KindMap, table: Table, pending: Sequence[Pending]) -> Sequence[RowMapping]:
+        """Insert, then read back what stands above the highest id of before: whole rows, what defaults and triggers did included.
+
+        The table is held, so nobody else's row can be among them.
+        """
+        key = table.c[part.id]
+        before = self.connection.execute(select(func.max(key))).scalar()
+        self.connection.execute(table.insert(), self._values(part, table, pending))
+        statement = select(table).order_by(key)
+        rows = self.connection.execute(statement if before is None else statement.where(key > before)).mappings().all()
+        name = part.columns["name"]
+        if len(rows) != len(pending) or any(
+            str(row[name]).strip().casefold() != one.values["name"].strip().casefold()
+            for row, one in zip(rows, pending, strict=True)
+        ):
+            raise _Unclear
+        return rows
+
+    def _alone(self, part: KindMap, table: Table, one: Pending) -> RowMapping:
+        """Insert one row whose id the database tells."""
+        (values,) = self._values(part, table, [one])
+        key = table.c[part.id]
+        if list(table.primary_key) == [key]:
+            made = _new_key(self.connection.execute(table.insert().values(values)))
+        else:
+            made = self.connection.execute(table.insert().values(values).returning(key)).scalar_one()
+        row = self.connection.execute(select(table).where(key == made)).mappings().one_or_none()
+        if row is None:
+            raise _Unclear
+        return row
+
+    def _values(self, part: KindMap, table: Table, pending: Sequence[Pending]) -> list[dict[str, Any]]:
+        """What is sent: the columns that any of the rows has a value for; the others are left to the database's defaults."""
+        given: set[str] = set().union(*(p.values for p in pending))
+        fields = [(f, c) for f, c in part.columns.items() if f in given]
+        rows = [{column: p.values.get(field) for field, column in fields} for p in pending]
+        for field, column in fields:
+            kind = table.c[column].type
+            if field in part.references and isinstance(kind, sa.Integer):
+                for row in rows:
+                    row[column] = None if row[column] is None else int(str(row[column]))
+            elif isinstance(kind, sa.String):
+                for row in rows:
+                    if isinstance(row[column], Decimal):
+                        row[column] = format(row[column], "f")
+        return rows
+
+    def link(self, kind: str, links: Sequence[tuple[str, str, str]], state: str) -> None:
+        """Save links (QBO id, Miracle id, SyncToken) of records that have none."""
+        rows = [
+            {
+                "realm": self.miracle.realm,
+                "kind": kind,
+                "qbo_id": qbo_id,
+                "miracle_id": miracle_id,
+                "sync_token": sync_token,
+                "state": state,
+                "run_id": self.run.run_id,
+            }
+            for qbo_id, miracle_id, sync_token in links
+        ]
+        if rows:
+            self.connection.execute(self.journal.link.insert(), rows)
+
+    # --- taking back -------------------------------------------------------------------------------------------
+
+    def remove(self, made: Mapping[str, Any], *, keep_mark: bool) -> None:
+        """Delete one row that we made. With ``keep_mark`` the link stays as ``removed``, so it is never made again."""
+        kind = str(made["kind"])
+        part = self.miracle.profile.kinds[kind]
+        table = self.miracle.table(part.table)
+        self.connection.execute(table.delete().where(table.c[part.id] == self.miracle.key(part, str(made["miracle_id"]))))
+        mine = (self.journal.row.c.run_id == made["run_id"]) & (self.journal.row.c.seq == made["seq"])
+        self.connection.execute(self.journal.row.update().where(mine).values(state="discarded" if keep_mark else "undone"))
+        same = (
+            (self.journal.link.c.realm == self.miracle.realm)
+            & (self.journal.link.c.kind == kind)
+            & (self.journal.link.c.qbo_id == made["qbo_id"])
+        )
+        if keep_mark:
+            self.connection.execute(self.journal.link.update().where(same).values(state="removed"))
+        else:
+            self.connection.execute(self.journal.link.delete().where(same))
+
+    def forget_matches(self, run_id: str) -> int:
+        """Delete the links to rows that were there before, made by that run. Returns how many."""
+        mine = (self.journal.link.c.realm == self.miracle.realm) & (self.journal.link.c.run_id == run_id)
+        gone = self.connection.execute(
+            self.journal.link.delete().where(mine, self.journal.link.c.state.in_(("matched", "decided")))
+        )
+        return int(gone.rowcount)
+
+    def mark_removed(self, links: Sequence[tuple[str, str]]) -> None:
+        """Mark links (kind, QBO id) whose rows a person deleted in Miracle Service."""
+        for kind, qbo_id in links:
+            same = (
+                (self.journal.link.c.realm == self.miracle.realm)
+                & (self.journal.link.c.kind == kind)
+                & (self.journal.link.c.qbo_id == qbo_id)
+            )
+            self.connection.execute(self.journal.link.update().where(same).values(state="removed"))
+
+    # --- taxes and settings ------------------------------------------------------------------------------------
+
+    def add_tax_code(self, code: Mapping[str, Any], components: Sequence[Mapping[str, Any]]) -> str:
+        """Add a tax code with its components, journalled. Returns its id."""
+        maps = self.miracle.profile.taxes
+        assert maps is not None  # noqa: S101 - the caller read the taxes from these tables
+        codes, parts = self.miracle.table(maps.code.table), self.miracle.table(maps.component.table)
+        values = {maps.code.columns[f]: v for f, v in code.items() if f in maps.code.columns}
+        code_id = _new_key(self.connection.execute(codes.insert().values(values)))
+        for position, component in enumerate(components, start=1):
+            columns = maps.component.columns
+            fields = {columns[f]: self._text(parts.c[columns[f]], v) for f, v in component.items() if f in columns}
+            self.connection.execute(
+                parts.insert().values({maps.component.code_id: code_id, maps.component.position: position, **fields})
+            )
+        row = self.connection.execute(select(codes).where(codes.c[maps.code.id] == code_id)).mappings().one()
+        self.connection.execute(
+            self.journal.row.insert().values(
+                run_id=self.run.run_id,
+                seq=self.run.next_seq(),
+                kind="tax_code",
+                table_name=maps.code.table,
+                miracle_id=str(code_id),
+                qbo_id=str(code.get("qbo_id", "")),
+                row_hash=row_hash(dict(row)),
+                state="fixed",
+                name=str(code["name"]),
+            )
+        )
+        return str(code_id)
+
+    @staticmethod
+    def _text(column: sa.Column[Any], value: Any) -> Any:
+        return format(value, "f") if isinstance(value, Decimal) and isinstance(column.type, sa.String) else value
+
+    def set_setting(self, name: str, value: str) -> None:
+        """Set one of Miracle Service's settings, adding it when it is not there."""
+        where = self.miracle.profile.settings
+        assert where is not None  # noqa: S101 - the profile's own check demands it for every setting
+        table = self.miracle.table(where.table)
+        changed = self.connection.execute(table.update().where(table.c[where.name] == name).values({where.value: value}))
+        if changed.rowcount == 0:
+            self.connection.execute(table.insert().values({where.name: name, where.value: value}))
+
+    def _part(self, kind: str) -> tuple[KindMap, Table]:
+        part = self.miracle.profile.kinds[kind]
+        return part, self.miracle.table(part.table)
+
+
+def _new_key(result: CursorResult[Any]) -> Any:
+    key = result.inserted_primary_key
+    if key is None:
+        raise _Unclear
+    return key[0]
+
+
+def row_hash(row: Mapping[str, Any] | RowMapping) -> str:
+    """SHA-256 over a whole row, the same on every reading of an unchanged row."""
+    return hashlib.sha256(msgspec.json.encode(dict(row), enc_hook=str)).hexdigest()
