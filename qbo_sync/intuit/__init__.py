@@ -3,6 +3,7 @@
 from qbo_sync.intuit.client import Intuit
 from qbo_sync.intuit.faults import AccessRefused
 from qbo_sync.intuit.http import Counters, Http
+from qbo_sync.intuit.lists import Page
 from qbo_sync.intuit.oauth import (
     CallbackRefused,
     Connection,
@@ -23,6 +24,7 @@ __all__ = [
     "GrantState",
     "Http",
     "Intuit",
+    "Page",
     "TokenStore",
     "WrongCompany",
     "authorize",

@@ -6,8 +6,11 @@ It knows entities as Intuit names them (``Customer``, ``TaxCode``) and hands the
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from types import TracebackType
@@ -19,38 +22,49 @@ import msgspec
 
 from qbo_sync.config import Settings
 from qbo_sync.errors import IntuitFault
-from qbo_sync.intuit import faults, query
-from qbo_sync.intuit.http import Answer, Counters, Http, Sleep
+from qbo_sync.intuit import faults, lists, query
+from qbo_sync.intuit.http import WORKERS, Answer, Counters, Http, Sleep, leave_signals_to_others
+from qbo_sync.intuit.lists import Page, Pending, Reply, Service
 from qbo_sync.intuit.oauth import MINOR_VERSION, Connection, connect_url
 from qbo_sync.intuit.pace import Pacer
 from qbo_sync.intuit.query import Active
 
 _decoder = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)
+# Intuit takes 30 in one request (facts 2.6).
+_BATCH_QUERIES = 30
+
+
+@dataclass(frozen=True)
+class _Call:
+    """One request; ``queries`` is how many reads it may be billed as."""
+
+    method: str
+    url: str
+    what: str
+    data: bytes | None = None
+    queries: int = 0
+    batch: bool = False
 
 
 class Intuit:
     """One QBO company, read by one run. Use as a context manager."""
 
-    def __init__(self, settings: Settings, connection: Connection, http: Http, *, sleep: Sleep = time.sleep) -> None:
+    def __init__(self, settings: Settings, connection: Connection, http: Http) -> None:
         self._settings = settings
         self._connection = connection
         self._http = http
         self.realm = connection.grant().realm
         self._base = f"{settings.intuit.api_url}/v3/company/{self.realm}"
-        self._pacer = Pacer(
-            settings.store.directory / "pace.lock",
-            per_second=settings.intuit.requests_per_second,
-            per_minute=settings.intuit.requests_per_minute,
-            sleep=sleep,
-        )
+        self._pacer = Pacer.of(settings, http.sleep)
+        self._pool = ThreadPoolExecutor(WORKERS, "intuit", initializer=leave_signals_to_others)
 
     @classmethod
-    def open(cls, settings: Settings, *, sleep: Sleep = time.sleep) -> Self:
+    def open(cls, settings: Settings, *, sleep: Sleep | None = None) -> Self:
         """Open the connected company. Raises :class:`~qbo_sync.errors.ReconnectNeeded` when none is connected."""
         # The tokens travel by a transport of their own: the counters are about the company's data.
         connection = Connection(settings, http=Http(settings, sleep=sleep))
         try:
-            return cls(settings, connection, Http(settings, sleep=sleep), sleep=sleep)
+            return cls(settings, connection, Http(settings, sleep=sleep))
         except BaseException:
             connection.close()
             raise
@@ -62,7 +76,9 @@ class Intuit:
         self.close()
 
     def close(self) -> None:
-        """Close the connections to Intuit."""
+        """Close the connections to Intuit. What is still being asked is given up."""
+        self._http.give_up()
+        self._pool.shutdown(cancel_futures=True)
         self._http.close()
         self._connection.close()
 
@@ -79,13 +95,26 @@ class Intuit:
         """The company's preferences: taxes, classes, currencies."""
         return self._read("preferences", "Preferences")
 
+    def read(self, wanted: Mapping[str, Active]) -> Iterator[Page]:
+        """All these lists at once, in the fewest requests and as fast as Intuit's limits allow; the short lists come first.
+
+        See :class:`Page` for what to do with rows that were changed meanwhile. Raises :class:`~qbo_sync.errors.Unreachable` when
+        a list cannot be read as a whole because it keeps changing.
+        """
+        for page in lists.read(self._service, wanted):
+            self.counters.add(rows=len(page.rows))
+            yield page
+
     def query(self, entity: str, *, active: Active = "active", where: str = "") -> Iterator[dict[str, Any]]:
-        """The rows of ``entity`` in the order of ``Id``, one page of 1,000 in memory at a time.
+        """The rows of ``entity``, each once, a few pages of 1,000 in memory at a time.
 
         ``where`` is one more condition; quote its values with :func:`qbo_sync.intuit.query.quote`.
         """
-        for active_filter in query.filters(entity, active):
-            yield from self._pages(entity, (active_filter, where))
+        given = _Ids()
+        for page in lists.read_one(self._service, entity, active, where):
+            rows = given.new(page.rows)
+            self.counters.add(rows=len(rows))
+            yield from rows
 
     def count(self, entity: str, *, active: Active = "active") -> int:
         """How many rows ``entity`` has."""
@@ -111,55 +140,90 @@ class Intuit:
             raise ValueError("request_id must have 1 to 50 characters")
         data = msgspec.json.encode({**body, "sparse": True})
         url = self._url(entity.lower(), requestid=request_id)
-        answer = self._send("POST", url, f"change {entity} {body['Id']}", data)
+        answer = self._send(_Call("POST", url, f"change {entity} {body['Id']}", data))
         return self._member(answer, entity)
 
     # Inside
 
-    def _pages(self, entity: str, conditions: tuple[str, ...]) -> Iterator[dict[str, Any]]:
-        start = 1
-        while True:
-            rows = self._ask(query.select(entity, conditions, start=start)).get(entity, [])
-            self.counters.rows += len(rows)
-            yield from rows
-            if len(rows) < query.PAGE_ROWS:
-                return
-            start += len(rows)
+    @property
+    def _service(self) -> Service:
+        return Service(self._ask_ahead, self._ask_together)
 
     def _ask(self, text: str) -> dict[str, Any]:
-        answer = self._send("GET", self._url("query", query=text), text.partition(" WHERE ")[0].partition(" ORDERBY")[0])
-        return self._member(answer, "QueryResponse")
+        return self._member(self._send(self._question(text)), "QueryResponse")
+
+    def _ask_ahead(self, text: str) -> Pending:
+        """Ask in the background. The token is fetched, and renewed, by the caller's thread only."""
+        call, token = self._question(text), self._connection.access_token()
+        future = self._pool.submit(self._send_once, call, token)
+        return Pending(lambda: self._reply(self._awaited(call, token, future)), future.cancel)
+
+    def _ask_together(self, texts: Sequence[str]) -> list[Reply]:
+        """Ask in one request; the limit of a batch allowing, otherwise in several. What a batch refuses is asked alone."""
+        if len(texts) < 2:
+            return [self._ask_ahead(text).reply() for text in texts]
+        if len(texts) > _BATCH_QUERIES:
+            return self._ask_together(texts[:_BATCH_QUERIES]) + self._ask_together(texts[_BATCH_QUERIES:])
+        data = msgspec.json.encode({"BatchItemRequest": [{"bId": str(n), "Query": text} for n, text in enumerate(texts)]})
+        what = f"{len(texts)} questions, from {_short(texts[0])}"
+        document = self._document(self._send(_Call("POST", self._url("batch"), what, data, len(texts), batch=True)))
+        items = {item.get("bId"): item.get("QueryResponse") for item in _dicts(document.get("BatchItemResponse"))}
+        at = _moment(document.get("time"))
+        return [
+            Reply(found, at) if isinstance(found := items.get(str(n)), dict) else self._ask_ahead(text).reply()
+            for n, text in enumerate(texts)
+        ]
+
+    def _question(self, text: str) -> _Call:
+        return _Call("GET", self._url("query", query=text), _short(text), queries=1)
+
+    def _reply(self, answer: Answer) -> Reply:
+        document = self._document(answer)
+        return Reply(self._member(answer, "QueryResponse", document), _moment(document.get("time")))
 
     def _read(self, path: str, member: str) -> dict[str, Any]:
-        return self._member(self._send("GET", self._url(path), f"read {member}"), member)
+        return self._member(self._send(_Call("GET", self._url(path), f"read {member}", queries=1)), member)
 
     def _url(self, path: str, **values: str) -> str:
         return f"{self._base}/{path}?{urlencode({**values, 'minorversion': MINOR_VERSION}, quote_via=percent)}"
 
-    def _send(self, method: str, url: str, what: str, data: bytes | None = None) -> Answer:
-        answer = self._send_once(method, url, what, data, self._connection.access_token())
+    def _send(self, call: _Call) -> Answer:
+        token = self._connection.access_token()
+        return self._accepted(call, token, self._send_once(call, token))
+
+    def _awaited(self, call: _Call, token: str, future: Future[Answer]) -> Answer:
+        return self._accepted(call, token, future.result())
+
+    def _accepted(self, call: _Call, token: str, answer: Answer) -> Answer:
+        """The answer, if it holds no fault. A refused token is renewed once and the request repeated."""
         fault = faults.parse(answer.status, answer.body)
         if fault is not None and fault.status == 401:
-            self.counters.retried += 1
-            answer = self._send_once(method, url, what, data, self._connection.access_token(force=True))
+            self.counters.add(retried=1)
+            answer = self._send_once(call, self._connection.access_token(refused=token))
             fault = faults.parse(answer.status, answer.body)
         if fault is not None:
-            raise faults.error(fault, what=what, tid=answer.tid, reconnect=connect_url(self._settings))
-        if method == "GET":
-            self.counters.metered += 1
+            raise faults.error(fault, what=call.what, tid=answer.tid, reconnect=connect_url(self._settings))
+        if call.queries:
+            self.counters.add(metered=1, metered_by_query=call.queries)
         return answer
 
-    def _send_once(self, method: str, url: str, what: str, data: bytes | None, token: str) -> Answer:
+    def _send_once(self, call: _Call, token: str) -> Answer:
         headers = {"Accept": "application/json", "Authorization": f"Bearer {token}"}
-        if data is not None:
+        if call.data is not None:
             headers["Content-Type"] = "application/json"
         return self._http.send(
-            method, url, what=what, headers=headers, data=data, before=self._pacer.wait, throttled=self._pacer.pause
+            call.method,
+            call.url,
+            what=call.what,
+            headers=headers,
+            data=call.data,
+            before=lambda: self._pacer.wait(batch=call.batch),
+            throttled=self._pacer.pause,
         )
 
-    def _member(self, answer: Answer, name: str) -> dict[str, Any]:
+    def _document(self, answer: Answer) -> dict[str, Any]:
         try:
-            member = _decoder.decode(answer.body).get(name)
+            return _decoder.decode(answer.body)
         except (ValueError, RecursionError) as error:
             raise IntuitFault(
                 "Intuit's answer is not JSON",
@@ -168,6 +232,50 @@ class Intuit:
                 seen=str(error)[:200],
                 next="run the same command again; if it stays, a proxy in between may be answering for Intuit",
             ) from None
+
+    def _member(self, answer: Answer, name: str, document: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        member = (self._document(answer) if document is None else document).get(name)
         if not isinstance(member, dict):
             raise IntuitFault(f"Intuit's answer holds no {name}", status=answer.status, tid=answer.tid, next="run it again")
         return member
+
+
+class _Ids:
+    """The ids given so far. Those that come in ascending order, as a list's do, take eight bytes each."""
+
+    def __init__(self) -> None:
+        self._ascending = array("Q")
+        self._others: set[str] = set()
+
+    def new(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Those of ``rows`` that were not given yet; they are now."""
+        return [row for row in rows if self._add(str(row["Id"]))]
+
+    def _add(self, row_id: str) -> bool:
+        number = int(row_id) if row_id.isdecimal() and len(row_id) < 20 else -1
+        if number >= 0 and (not self._ascending or number > self._ascending[-1]):
+            self._ascending.append(number)
+            return True
+        at = bisect_left(self._ascending, number)
+        if row_id in self._others or (at < len(self._ascending) and self._ascending[at] == number):
+            return False
+        self._others.add(row_id)
+        return True
+
+
+def _short(text: str) -> str:
+    """A query without its conditions, for messages."""
+    return text.partition(" WHERE ")[0].partition(" ORDERBY")[0]
+
+
+def _dicts(value: object) -> Iterable[dict[str, Any]]:
+    return (each for each in value if isinstance(each, dict)) if isinstance(value, list) else ()
+
+
+def _moment(value: object) -> datetime | None:
+    """Intuit's time; ``None`` when it is missing or has no offset."""
+    try:
+        at = datetime.fromisoformat(str(value))
+    except ValueError:
+        return None
+    return at if at.tzinfo else None

@@ -6,6 +6,7 @@ import logging
 import math
 import random
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -30,20 +31,35 @@ _LONGEST_WAIT_S = 60.0
 # Intuit asks for 60 s after 429; an outage of a gateway is usually much shorter.
 _FIRST_WAIT_S = {True: 15.0, False: 1.0}
 _HELD_BACK = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
+# Requests under way at the same time: Intuit's older text allows ten for a realm (facts 2.7).
+WORKERS = 8
 
-Sleep = Callable[[float], None]
+Sleep = Callable[[float], object]
+_counting = threading.Lock()
+_held_back = threading.local()
 
 
 @dataclass
 class Counters:
-    """What a run has asked of Intuit. ``metered`` counts successful reads: those are what Intuit bills (facts 2.11)."""
+    """What a run has asked of Intuit. ``metered`` counts successful reads: those are what Intuit bills (facts 2.11).
+
+    A batch of queries is one of them; ``metered_by_query`` counts each of its queries, since how Intuit meters a batch is not
+    documented.
+    """
 
     made: int = 0
     metered: int = 0
+    metered_by_query: int = 0
     throttled: int = 0
     retried: int = 0
     rows: int = 0
     waited_s: float = 0.0
+
+    def add(self, **more: float) -> None:
+        """Count; several threads may."""
+        with _counting:
+            for name, number in more.items():
+                setattr(self, name, getattr(self, name) + number)
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -66,26 +82,33 @@ class Answer:
 
 
 class Http:
-    """A session with one patience.
+    """A session with one patience, for several threads.
 
     ``timeout_s`` is how long Intuit may be silent (the settings' own unless given), ``patience_s`` how long one request may take
     in all before it is given up instead of repeated.
     """
 
     def __init__(
-        self, settings: Settings, *, timeout_s: float | None = None, patience_s: float = 300.0, sleep: Sleep = time.sleep
+        self, settings: Settings, *, timeout_s: float | None = None, patience_s: float = 300.0, sleep: Sleep | None = None
     ) -> None:
         silence_s = min(timeout_s or settings.intuit.timeout_s, settings.intuit.timeout_s)
         self._timeout = (min(_CONNECT_TIMEOUT_S, silence_s), silence_s)
         # Said at each request: requests would otherwise prefer REQUESTS_CA_BUNDLE of the environment.
         self._verify: bool | str = str(settings.intuit.ca_file) if settings.intuit.ca_file else True
         self._patience_s = patience_s
-        self._sleep = sleep
+        self._given_up = threading.Event()
+        self.sleep: Sleep = sleep or self._given_up.wait
         self._session = requests.Session()
+        for scheme in ("https://", "http://"):
+            self._session.mount(scheme, requests.adapters.HTTPAdapter(pool_maxsize=WORKERS))
         # Without this, an entry in ~/.netrc would replace the Authorization header.
         self._session.auth = _unchanged
         self._session.trust_env = not is_loopback(urlsplit(settings.intuit.api_url).hostname or "")
         self.counters = Counters()
+
+    def give_up(self) -> None:
+        """Wait for nothing any more: whoever waits in :meth:`send` is woken and gets :class:`Unreachable`."""
+        self._given_up.set()
 
     def close(self) -> None:
         """Close the connections."""
@@ -110,7 +133,7 @@ class Http:
         waited = 0.0
         attempt = 0
         while True:
-            self.counters.waited_s += before()
+            self.counters.add(waited_s=before())
             began = time.monotonic()
             outcome = self._try(method, url, what, headers, data)
             waited += time.monotonic() - began
@@ -124,8 +147,8 @@ class Http:
                 reason, busy, asked = outcome, False, 0.0
             delay = max(asked, _backoff(attempt, busy))
             if busy:
-                self.counters.throttled += 1
-            if waited + delay > self._patience_s:
+                self.counters.add(throttled=1)
+            if waited + delay > self._patience_s or self._given_up.is_set():
                 raise Unreachable(
                     f"{what}: Intuit did not answer in time",
                     seen=f"{reason}; tried {attempt + 1} times in {waited:.0f} s",
@@ -137,22 +160,25 @@ class Http:
             self._rest(delay)
             waited += delay
             attempt += 1
-            self.counters.waited_s += delay
-            self.counters.retried += 1
+            self.counters.add(waited_s=delay, retried=1)
 
     def _rest(self, seconds: float) -> None:
-        """Sleep. Nothing is in flight between two tries, so signals that the caller holds back are let through."""
-        before = signal.pthread_sigmask(signal.SIG_UNBLOCK, _HELD_BACK)
+        """Sleep. Nothing is in flight between two tries, so signals that :func:`undisturbed` holds back are let through."""
+        outside = getattr(_held_back, "outside", None)
+        if outside is None:
+            self.sleep(seconds)
+            return
+        inside = signal.pthread_sigmask(signal.SIG_SETMASK, outside)
         try:
-            self._sleep(seconds)
+            self.sleep(seconds)
         finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            signal.pthread_sigmask(signal.SIG_SETMASK, inside)
 
     def _try(
         self, method: str, url: str, what: str, headers: Mapping[str, str], data: bytes | Mapping[str, str] | None
     ) -> Answer | str:
         """The answer, or what kept it from coming."""
-        self.counters.made += 1
+        self.counters.add(made=1)
         try:
             with self._session.request(
                 method,
@@ -180,11 +206,17 @@ class Http:
 @contextmanager
 def undisturbed() -> Iterator[None]:
     """Hold back polite signals while something is asked for that must be on the disk before this process may end."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _HELD_BACK)
+    _held_back.outside = signal.pthread_sigmask(signal.SIG_BLOCK, _HELD_BACK)
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, _held_back.outside)
+        _held_back.outside = None
+
+
+def leave_signals_to_others() -> None:
+    """Called first in each thread that sends: a signal must reach the thread that may be holding it back."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, _HELD_BACK)
 
 
 def _unchanged(request: requests.PreparedRequest) -> requests.PreparedRequest:

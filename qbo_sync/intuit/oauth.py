@@ -27,6 +27,7 @@ from qbo_sync.config import Settings, check_service_address, read_secret
 from qbo_sync.errors import Blocked, IntuitFault, KitError, ReconnectNeeded, UsageError, Waiting
 from qbo_sync.intuit import faults
 from qbo_sync.intuit.http import Answer, Http, undisturbed
+from qbo_sync.intuit.pace import Pacer
 from qbo_sync.intuit.tokens import Clock, Grant, GrantState, TokenStore, utc_now
 
 SCOPE = ["com.intuit.quickbooks.accounting"]
@@ -109,18 +110,18 @@ class Connection:
         answer = self._token("connect", "refresh_token", refresh_token)
         return self._adopt(realm, answer, allow_other)
 
-    def access_token(self, force: bool = False) -> str:
-        """A usable access token. ``force`` says that Intuit has refused the one handed out last.
+    def access_token(self, force: bool = False, *, refused: str = "") -> str:
+        """A usable access token. ``force`` says that Intuit has refused the one handed out last, ``refused`` which one it was.
 
         Raises :class:`ReconnectNeeded` when the grant is gone, :class:`Unreachable` when Intuit does not answer in time.
         """
         grant = self.grant()
-        if force or not self._fresh(grant):
-            refused = self._handed or grant.access_token
+        if force or refused or not self._fresh(grant):
+            refused = refused or (self._handed or grant.access_token if force else "")
             with self.store.lock(self._lock_s):
                 grant = self.grant()
                 # Another process may have renewed it while this one waited.
-                if not self._fresh(grant) or (force and grant.access_token == refused):
+                if not self._fresh(grant) or grant.access_token == refused:
                     grant = self._refresh(grant)
         self._handed = grant.access_token
         return grant.access_token
@@ -182,7 +183,10 @@ class Connection:
         """The company's name, asked for with the new token: the number in the callback is only the browser's word."""
         url = f"{self.settings.intuit.api_url}/v3/company/{grant.realm}/companyinfo/{grant.realm}?minorversion={MINOR_VERSION}"
         headers = {"Accept": "application/json", "Authorization": f"Bearer {grant.access_token}"}
-        answer = self._http.send("GET", url, what="connect: read the company", headers=headers)
+        pace = Pacer.of(self.settings, self._http.sleep)
+        answer = self._http.send(
+            "GET", url, what="connect: read the company", headers=headers, before=pace.wait, throttled=pace.pause
+        )
         fault = faults.parse(answer.status, answer.body)
         if fault is not None:
             raise WrongCompany(

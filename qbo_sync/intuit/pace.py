@@ -1,89 +1,140 @@
-"""One pace and one refresher for all processes of a site: small files in its store, held with ``flock``.
+"""One pace for all processes of a site, below Intuit's limits (facts/qbo_api.md 2.7).
 
-The operating system frees such a lock the moment its holder dies, whatever killed it, so nothing is ever left locked.
+What counts is when requests arrive at Intuit, and the way there takes now more, now less time. So ten requests share a window
+longer than Intuit's second: 10 / ``per_second``, that is 1.25 s at 8/s. That forgives 250 ms of jitter, as an even gap of 125 ms
+does, but lets requests that are ready go at once.
 """
 
 from __future__ import annotations
 
-import fcntl
-import os
-import struct
+import sqlite3
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
-from qbo_sync.errors import Unreachable
+from qbo_sync.config import Settings
+from qbo_sync.intuit.files import StoreUnwritable, exclusive
 
-_POLL_S = 0.02
+# Intuit's limits: requests in one second, batches in one minute.
+_BURST = 10
+_BATCHES = 40
+_MINUTE_S = 60.0
+_MARGIN = 0.9
 # Longest wait that a sane file can ask for: Intuit's minute plus a queue. More means another boot or clock wrote it.
 _LONGEST_S = 120.0
-_FORM = struct.Struct("<d")
+
+_SCHEMA = "CREATE TABLE IF NOT EXISTS start (at REAL NOT NULL, batch INTEGER NOT NULL)"
 
 
-@contextmanager
-def exclusive(path: Path, *, timeout_s: float, sleep: Callable[[float], None] = time.sleep) -> Iterator[int]:
-    """Hold the lock file ``path`` (made 0600); yields its descriptor. Raises :class:`Unreachable` after ``timeout_s``."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    try:
-        _take(descriptor, path, timeout_s, sleep)
-        yield descriptor
-    finally:
-        os.close(descriptor)
+@dataclass(frozen=True)
+class Window:
+    """At most ``count`` starts (of batches only, when ``batches``) in any ``seconds``."""
+
+    count: int
+    seconds: float
+    batches: bool = False
 
 
-def _take(descriptor: int, path: Path, timeout_s: float, sleep: Callable[[float], None]) -> None:
-    deadline = time.monotonic() + timeout_s
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() >= deadline:
-                raise Unreachable(
-                    f"another process has held {path.name} for {timeout_s:.0f} s",
-                    next="wait for it to end, then run the same command again",
-                ) from None
-            sleep(_POLL_S)
-        else:
-            return
+def windows(per_second: float, per_minute: float) -> tuple[Window, ...]:
+    """What keeps a realm below ``per_second`` on the average and below Intuit's limits at any moment."""
+    burst = max(1, min(_BURST, int(per_second * 1.25)))
+    return (
+        Window(burst, burst / per_second),
+        Window(max(1, int(per_minute)), _MINUTE_S),
+        Window(int(_BATCHES * _MARGIN), _MINUTE_S, batches=True),
+    )
 
 
 class Pacer:
-    """Spaces the requests of one realm evenly, below both of Intuit's limits.
+    """Gives each request of one realm the moment at which it may start.
 
-    ``path`` holds the time (seconds since boot, the same clock for all processes) before which no request may start.
+    ``path`` holds the starts of the last minute, in seconds since boot: the same clock for all processes.
     """
 
-    def __init__(self, path: Path, *, per_second: float, per_minute: float, sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        per_second: float,
+        per_minute: float,
+        sleep: Callable[[float], object] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.path = path
-        self.interval_s = max(1.0 / per_second, 60.0 / per_minute)
+        self.windows = windows(per_second, per_minute)
+        # Part of the margin, which has to do for the way to Intuit as well.
+        self._overslept_s = max(0.005, (self.windows[0].seconds - 1.0) / 5)
         self._sleep = sleep
+        self._clock = clock
 
-    def wait(self) -> float:
-        """Take the next free slot and wait for it; the seconds waited."""
-        with exclusive(self.path, timeout_s=_LONGEST_S) as descriptor:
-            now = time.monotonic()
-            slot = self._read(descriptor, now)
-            self._write(descriptor, slot + self.interval_s)
-        delay = slot - now
-        if delay > 0:
+    @classmethod
+    def of(cls, settings: Settings, sleep: Callable[[float], object]) -> Self:
+        """The pace of a site."""
+        intuit = settings.intuit
+        path = settings.store.directory / "pace.db"
+        return cls(path, per_second=intuit.requests_per_second, per_minute=intuit.requests_per_minute, sleep=sleep)
+
+    def wait(self, *, batch: bool = False) -> float:
+        """Take the next free start and wait for it; the seconds waited."""
+        waited = 0.0
+        while True:
+            start = self._with_file(lambda db, now: self._take(db, now, batch))
+            delay = start - self._clock()
+            if delay <= 0:
+                return waited
             self._sleep(delay)
-        return delay
+            waited += delay
+            # Whoever overslept on a busy machine would arrive among those that start after him.
+            if self._clock() - start <= self._overslept_s:
+                return waited
 
     def pause(self, seconds: float) -> None:
         """Let no request of this realm start for ``seconds``: Intuit has asked for patience."""
-        with exclusive(self.path, timeout_s=_LONGEST_S) as descriptor:
-            now = time.monotonic()
-            self._write(descriptor, max(self._read(descriptor, now), now + min(seconds, _LONGEST_S)))
+        self._with_file(lambda db, now: self._put(db, now + min(seconds, _LONGEST_S), batch=False))
+
+    def _take(self, db: sqlite3.Connection, now: float, batch: bool) -> float:
+        newest = db.execute("SELECT max(at) FROM start").fetchone()[0] or now
+        free = (self._free(db, window) for window in self.windows if batch or not window.batches)
+        # Never before a start that was given out already: the windows are counted back from the newest.
+        start = max(now, newest, *free)
+        return self._put(db, start, batch)
 
     @staticmethod
-    def _read(descriptor: int, now: float) -> float:
-        held = os.pread(descriptor, _FORM.size, 0)
-        if len(held) != _FORM.size:
-            return now
-        slot: float = _FORM.unpack(held)[0]
-        return slot if now <= slot <= now + _LONGEST_S else now
+    def _free(db: sqlite3.Connection, window: Window) -> float:
+        """When a further start has room in this window."""
+        oldest = db.execute(
+            "SELECT at FROM start WHERE batch >= ? ORDER BY at DESC LIMIT 1 OFFSET ?", (window.batches, window.count - 1)
+        ).fetchone()
+        return oldest[0] + window.seconds if oldest else 0.0
 
     @staticmethod
-    def _write(descriptor: int, slot: float) -> None:
-        os.pwrite(descriptor, _FORM.pack(slot), 0)
+    def _put(db: sqlite3.Connection, at: float, batch: bool) -> float:
+        db.execute("INSERT INTO start VALUES (?, ?)", (at, batch))
+        return at
+
+    def _with_file(self, act: Callable[[sqlite3.Connection, float], float]) -> float:
+        try:
+            return self._locked(act)
+        except StoreUnwritable as error:
+            if not _damaged(error.__cause__):
+                raise
+            # It holds nothing but the last minute's starts; a power failure may have left it half written.
+            for path in (self.path, self.path.with_name(self.path.name + "-journal")):
+                path.unlink(missing_ok=True)
+            return self._locked(act)
+
+    def _locked(self, act: Callable[[sqlite3.Connection, float], float]) -> float:
+        with exclusive(self.path, timeout_s=_LONGEST_S) as db:
+            now = self._clock()
+            db.execute(_SCHEMA)
+            db.execute("DELETE FROM start WHERE at < ? OR at > ?", (now - _MINUTE_S, now + _LONGEST_S))
+            return act(db, now)
+
+
+def _damaged(error: BaseException | None) -> bool:
+    return isinstance(error, sqlite3.DatabaseError) and getattr(error, "sqlite_errorcode", 0) & 0xFF in (
+        sqlite3.SQLITE_NOTADB,
+        sqlite3.SQLITE_CORRUPT,
+    )

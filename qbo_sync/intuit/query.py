@@ -14,6 +14,17 @@ from typing import Literal
 Active = Literal["active", "inactive", "all"]
 
 PAGE_ROWS = 1000
+EVERYBODY = "Active IN (true, false)"
+
+# The entities whose rows can be inactive. Transactions and the rest have no such property to ask for.
+WITH_ACTIVE = frozenset(
+    {"Account", "Class", "Customer", "CustomerType", "Department", "Employee", "Item"}
+    | {"PaymentMethod", "TaxCode", "TaxRate", "Term", "Vendor"}
+)
+# Lists that hardly ever fill a page: asking for it at once costs less than counting first.
+SMALL = frozenset({"Class", "CustomerType", "Department", "PaymentMethod", "TaxAgency", "TaxCode", "TaxRate", "Term"})
+# One object for the whole company; such a query takes neither order nor page.
+SINGLE = frozenset({"CompanyInfo", "Preferences"})
 
 # A US company's pseudo tax codes (TAX, NON) have no Active property: every filter on Active loses them.
 _WITHOUT_ACTIVE_ON_ALL_ROWS = frozenset({"TaxCode"})
@@ -39,12 +50,22 @@ def filters(entity: str, active: Active) -> tuple[str, ...]:
         return ("Active = false",)
     if entity in _WITHOUT_ACTIVE_ON_ALL_ROWS:
         return ("", "Active = false")
-    return ("Active IN (true, false)",)
+    return (EVERYBODY,) if entity in WITH_ACTIVE else ("",)
+
+
+def changed(entity: str, since: datetime) -> tuple[str, ...]:
+    """The conditions for every row, active or not, changed at or after the second of ``since``."""
+    return (EVERYBODY if entity in WITH_ACTIVE else "", f"MetaData.LastUpdatedTime >= {moment(since)}")
 
 
 def select(entity: str, conditions: Iterable[str] = (), *, start: int = 1, rows: int = PAGE_ROWS) -> str:
     """One page of rows; ``start`` counts from 1."""
     return f"SELECT * FROM {_name(entity)}{_where(conditions)} ORDERBY Id STARTPOSITION {start} MAXRESULTS {rows}"  # noqa: S608 - QBO has no bound parameters; quote() escapes
+
+
+def single(entity: str) -> str:
+    """The one object of an entity in ``SINGLE``."""
+    return f"SELECT * FROM {_name(entity)}"  # noqa: S608 - as above
 
 
 def count(entity: str, conditions: Iterable[str] = ()) -> str:

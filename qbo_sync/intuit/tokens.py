@@ -25,8 +25,8 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from qbo_sync.config import Settings
-from qbo_sync.errors import KitError, ReconnectNeeded, UsageError
-from qbo_sync.intuit.pace import exclusive
+from qbo_sync.errors import ReconnectNeeded, UsageError
+from qbo_sync.intuit.files import StoreUnwritable, exclusive, private_directory, private_file, unwritable
 
 KEY_BYTES = 32
 _NONCE_BYTES = 12
@@ -60,10 +60,6 @@ class GrantState(StrEnum):
     expiring = "expiring"
     reconnect_needed = "reconnect needed"
     disconnected = "disconnected"
-
-
-class StoreUnwritable(KitError):
-    """The store can be neither read nor written; nothing was asked of Intuit."""
 
 
 @dataclass(frozen=True)
@@ -229,11 +225,7 @@ class TokenStore:
                 yield db
                 db.execute("COMMIT")
         except sqlite3.Error as error:
-            raise StoreUnwritable(
-                f"the store {self._path} cannot be used",
-                seen=str(error),
-                next=f"free some space on {self.directory} or mend its owner and mode, then run the same command again",
-            ) from error
+            raise unwritable(self._path, error) from error
 
     def _reading(self) -> AbstractContextManager[sqlite3.Connection]:
         """A transaction that waits for no writer."""
@@ -294,40 +286,6 @@ class TokenStore:
 
 def _digest(value: str) -> str:
     return hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def private_directory(directory: Path) -> None:
-    """Make ``directory`` 0700 when missing. Raises :class:`UsageError` when others may enter it or it is another user's."""
-    try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        seen = directory.stat()
-    except OSError as error:
-        raise UsageError(f"the store cannot be opened: {directory}", seen=str(error), next="check [store] directory") from error
-    if seen.st_uid != os.geteuid():
-        raise UsageError(
-            f"the store {directory} belongs to another user",
-            seen=f"owner {seen.st_uid}, this is user {os.geteuid()}",
-            next=f"run this as the store's owner: sudo -u '#{seen.st_uid}' qbo-sync …",
-        )
-    if stat.S_IMODE(seen.st_mode) & 0o077:
-        raise UsageError(
-            f"others may look into the store {directory}", seen=oct(stat.S_IMODE(seen.st_mode)), next=f"chmod 700 {directory}"
-        )
-
-
-def private_file(path: Path) -> None:
-    """Make ``path`` 0600 when missing. Raises :class:`UsageError` when it is a link or someone else's.
-
-    An existing file is looked at without opening it: closing a descriptor of a database drops the locks that SQLite holds on it
-    elsewhere in this process.
-    """
-    with suppress(FileExistsError):
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-    seen = path.lstat()
-    if not stat.S_ISREG(seen.st_mode) or seen.st_nlink != 1 or seen.st_uid != os.geteuid():
-        raise UsageError(f"{path} must be a plain file of this user, without a second name", next="put the real file there")
-    if stat.S_IMODE(seen.st_mode) & 0o077:
-        path.chmod(0o600)
 
 
 def read_or_make_key(path: Path) -> bytes:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Protocol
 
+from qbo_sync.intuit import Page
+from qbo_sync.intuit.query import Active
 from qbo_sync.miracle import Miracle
 from qbo_sync.switch import translate
 from qbo_sync.switch.model import QBO_ENTITY, Kind, Record, Row, TaxCode, TaxComponent
@@ -18,9 +21,7 @@ class Reader(Protocol):
 
     realm: str
 
-    def query(self, entity: str, *, active: Any = ..., where: str = ...) -> Any: ...
-    def company_info(self) -> dict[str, Any]: ...
-    def preferences(self) -> dict[str, Any]: ...
+    def read(self, wanted: Mapping[str, Active]) -> Iterable[Page]: ...
 
 
 @dataclass(frozen=True)
@@ -61,42 +62,75 @@ class Books:
     other_realms: list[str]
 
 
+WANTED: Mapping[str, Active] = {
+    **{QBO_ENTITY[kind]: "all" for kind in Kind},
+    "TaxCode": "active",
+    "TaxRate": "all",
+    "TaxAgency": "active",
+    "CompanyInfo": "active",
+    "Preferences": "active",
+}
+_KIND = {entity: kind for kind, entity in QBO_ENTITY.items()}
+
+
+class _Found:
+    """The records of one kind, by QBO id; a row that was changed during the reading comes again and replaces the earlier one."""
+
+    def __init__(self, kind: Kind, item_types: tuple[str, ...]) -> None:
+        self._kind = kind
+        self._item_types = item_types
+        self.active: dict[str, Record] = {}
+        self.inactive: dict[str, str] = {}
+        self.raw_terms: dict[str, Mapping[str, Any]] = {}
+        self.other_types: dict[str, str] = {}
+
+    def put(self, row: Mapping[str, Any]) -> None:
+        """Take one row."""
+        qbo_id, active = str(row.get("Id", "")), translate.is_active(row)
+        for held in (self.active, self.inactive, self.raw_terms, self.other_types):
+            held.pop(qbo_id, None)
+        if self._kind is Kind.INVENTORY_ITEM and row.get("Type") not in self._item_types:
+            if active:
+                self.other_types[qbo_id] = str(row.get("Type"))
+            return
+        found = translate.record(self._kind, row)
+        if active:
+            self.active[qbo_id] = found
+            if self._kind is Kind.PAYMENT_TERM:
+                self.raw_terms[qbo_id] = row
+        else:
+            self.inactive[qbo_id] = found.path
+
+
 def company(intuit: Reader, item_types: tuple[str, ...]) -> Company:
-    """Read everything the audit and the import need: one query series per kind, active and inactive together."""
+    """Read everything the audit and the import need, active and inactive together."""
     read_at = datetime.now(UTC)
-    records: dict[Kind, list[Record]] = {}
-    inactive: dict[Kind, dict[str, str]] = {}
-    raw_terms: dict[str, Mapping[str, Any]] = {}
-    other_items: dict[str, int] = {}
-    for kind in Kind:
-        active: list[Record] = []
-        hidden: dict[str, str] = {}
-        for row in intuit.query(QBO_ENTITY[kind], active="all"):
-            if kind is Kind.INVENTORY_ITEM and row.get("Type") not in item_types:
-                if translate.is_active(row):
-                    other_items[str(row.get("Type"))] = other_items.get(str(row.get("Type")), 0) + 1
-                continue
-            found = translate.record(kind, row)
-            if translate.is_active(row):
-                active.append(found)
-                if kind is Kind.PAYMENT_TERM:
-                    raw_terms[found.qbo_id] = row
+    found: dict[str, _Found] = {}
+    others: dict[str, dict[str, Mapping[str, Any]]] = {}
+    for page in intuit.read(WANTED):
+        kind = _KIND.get(page.entity)
+        if page.first:
+            others[page.entity] = {}
+            if kind:
+                found[page.entity] = _Found(kind, item_types)
+        for row in page.rows:
+            if kind:
+                found[page.entity].put(row)
             else:
-                hidden[found.qbo_id] = found.path
-        records[kind] = sorted(active, key=lambda r: r.level)
-        inactive[kind] = hidden
-    info = intuit.company_info()
+                others[page.entity][str(row.get("Id", ""))] = row
+    of = {kind: found[QBO_ENTITY[kind]] for kind in Kind}
+    info = next(iter(others["CompanyInfo"].values()), {})
     return Company(
         realm=intuit.realm,
         name=str(info.get("CompanyName", "")),
         read_at=read_at,
-        records=records,
-        inactive=inactive,
-        raw_terms=raw_terms,
-        other_items=other_items,
-        taxes=translate.tax_codes(intuit.query("TaxCode"), intuit.query("TaxRate", active="all"), intuit.query("TaxAgency")),
+        records={kind: sorted(of[kind].active.values(), key=lambda r: r.level) for kind in Kind},
+        inactive={kind: of[kind].inactive for kind in Kind},
+        raw_terms=of[Kind.PAYMENT_TERM].raw_terms,
+        other_items=Counter(of[Kind.INVENTORY_ITEM].other_types.values()),
+        taxes=translate.tax_codes(*(others[name].values() for name in ("TaxCode", "TaxRate", "TaxAgency"))),
         info=info,
-        preferences=intuit.preferences(),
+        preferences=next(iter(others["Preferences"].values()), {}),
     )
 
 

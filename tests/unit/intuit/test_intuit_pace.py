@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-import os
+import itertools
 import subprocess
 import sys
+import tempfile
+import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from intuit_lab import Lab, Rests
 
 from lab.intuit.process import running
 from qbo_sync.errors import Unreachable
-from qbo_sync.intuit.pace import Pacer, exclusive
+from qbo_sync.intuit.files import exclusive
+from qbo_sync.intuit.pace import Pacer
 
 READER = """
 import sys
@@ -48,35 +52,77 @@ def test_three_processes_are_never_throttled(limited: Lab, tmp_path: Path) -> No
     assert stats["requests"] == 1 + 3 * 15
 
 
-def pacer(tmp_path: Path, rests: Rests) -> Pacer:
-    return Pacer(tmp_path / "pace.lock", per_second=0.5, per_minute=60, sleep=rests)
+def pacer(tmp_path: Path, rests: Rests, per_second: float = 0.5) -> Pacer:
+    return Pacer(tmp_path / "pace.db", per_second=per_second, per_minute=60, sleep=rests)
 
 
-def test_the_slower_limit_rules(tmp_path: Path) -> None:
-    assert Pacer(tmp_path / "p", per_second=8, per_minute=60).interval_s == 1.0
-    assert Pacer(tmp_path / "p", per_second=8, per_minute=499).interval_s == 0.125
-
-
-def test_slots_queue_up(tmp_path: Path, rests: Rests) -> None:
+def test_starts_queue_up(tmp_path: Path, rests: Rests) -> None:
     for _ in range(4):
         pacer(tmp_path, rests).wait()
     assert [round(seconds) for seconds in rests.seconds] == [2, 4, 6]
 
 
 def test_a_pause_holds_for_everybody(tmp_path: Path, rests: Rests) -> None:
-    pacer(tmp_path, rests).pause(60)
-    pacer(tmp_path, rests).pause(1)
-    assert round(pacer(tmp_path, rests).wait()) == 60
+    pacer(tmp_path, rests, 8).pause(50)
+    pacer(tmp_path, rests, 8).pause(1)
+    assert round(pacer(tmp_path, rests, 8).wait()) == 50
 
 
-@given(st.binary(max_size=16))
+@dataclass
+class Time:
+    """A clock that only sleeping moves, on a machine that wakes up late."""
+
+    late: Iterator[float]
+    now: float = 1000.0
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds + next(self.late)
+
+
+@given(
+    st.floats(0.1, 9.5),
+    st.integers(1, 499),
+    st.lists(st.tuples(st.booleans(), st.floats(0, 0.2)), max_size=80),
+    st.lists(st.floats(0, 1), min_size=1),
+)
+def test_no_limit_of_intuit_is_ever_passed(
+    per_second: float, per_minute: int, requests: list[tuple[bool, float]], late: list[float]
+) -> None:
+    clock = Time(itertools.cycle([*late, 0.0]))
+    starts = []
+    with tempfile.TemporaryDirectory() as folder:
+        pace = Pacer(
+            Path(folder) / "pace.db",
+            per_second=per_second,
+            per_minute=per_minute,
+            sleep=clock.sleep,
+            clock=lambda: clock.now,
+        )
+        for batch, busy in requests:
+            pace.wait(batch=batch)
+            starts.append((clock.now, batch))
+            clock.now += busy
+    every = [at for at, _ in starts]
+    batches = [at for at, batch in starts if batch]
+    for held, count, seconds in ((every, 10, 1.0), (every, per_minute, 59.0), (batches, 40, 60.0)):
+        assert all(after - before > seconds for before, after in zip(held, held[count:], strict=False)), (count, seconds)
+
+
+@given(st.binary(min_size=1, max_size=2000))
+@example(b"SQLite format 3\0" + bytes(2000))
 def test_a_strange_file_never_stops_the_site(content: bytes) -> None:
-    descriptor = os.memfd_create("pace")
-    try:
-        os.write(descriptor, content)
-        assert 1000.0 <= Pacer._read(descriptor, 1000.0) <= 1120.0
-    finally:
-        os.close(descriptor)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "pace.db"
+        path.write_bytes(content)
+        assert Pacer(path, per_second=8, per_minute=60, sleep=lambda _: None).wait() == 0.0
+
+
+@pytest.mark.parametrize("ahead", [-1e9, -61.0, 121.0, 1e9])
+def test_starts_of_another_boot_do_not_count(tmp_path: Path, rests: Rests, ahead: float) -> None:
+    pacer(tmp_path, rests).pause(0)
+    with exclusive(tmp_path / "pace.db", timeout_s=0) as db:
+        db.execute("UPDATE start SET at = ?", (time.monotonic() + ahead,))
+    assert pacer(tmp_path, rests).wait() == 0.0
 
 
 def test_a_lock_that_is_kept_is_told(tmp_path: Path, rests: Rests) -> None:
