@@ -6,6 +6,8 @@
       qbo_sync_command:
         command: [audit]
 
+``decisions`` names a filled-in decisions file on the control node; it is handed over as ``--decisions``.
+
 The exit code decides: ``ok`` and ``attention`` go on, ``waiting`` publishes ``kit_waiting`` so that the playbook ends the site
 there, everything else fails with the program's own words. The task counts as changed only when something was
 written. The answer is published as ``qbo_sync_result`` and recorded under the command's name. In check mode nothing is run.
@@ -16,11 +18,12 @@ from __future__ import annotations
 import json
 import shlex
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, ClassVar
 
 from qbo_sync.edge import state
 from qbo_sync.edge.action import KitAction
-from qbo_sync.errors import KitError
+from qbo_sync.errors import KitError, UsageError
 
 PROGRAM = "/opt/qbo-kit/qbo-sync/bin/qbo-sync"
 GOES_ON, ATTENTION = (0, 3), 3
@@ -33,6 +36,7 @@ class ActionModule(KitAction):
     _requires_connection = True
     arguments: ClassVar[dict[str, Any]] = {
         "command": {"type": "list", "elements": "str", "required": True},
+        "decisions": {"type": "str", "default": ""},
     }
 
     def work(self, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -40,7 +44,8 @@ class ActionModule(KitAction):
         command = arguments["command"]
         if self.check_mode:
             return {"skipped": True, "msg": f"{self.site}: `qbo-sync {' '.join(command)}` is not run in check mode"}
-        code, document = self._run(command)
+        decided = ["--decisions", self._hand_over(arguments["decisions"])] if arguments["decisions"] else []
+        code, document = self._run([*command, *decided])
         step = "_".join(command)
         said = words(document)
         result = state.result(
@@ -59,6 +64,24 @@ class ActionModule(KitAction):
         if code == ATTENTION:
             self._display.warning(f"{self.site}: {step}: somebody should look at this\n{said}")
         return {"changed": result["changed"], "msg": said, "seen": result["seen"], "ansible_facts": facts}
+
+    def _hand_over(self, name: str) -> str:
+        """Copy the decisions file from the control node into the site's store; where it is there. Raises :class:`UsageError`."""
+        source = Path(self.variable("playbook_dir")).parent / name
+        target = f"/var/lib/qbo-sync/{self.site}/decisions{source.suffix}"
+        try:
+            content = source.read_bytes()
+        except OSError as error:
+            raise UsageError(
+                f"the decisions file cannot be read: {source}",
+                seen=error.strerror or str(error),
+                next="name an existing file with qbo_sync_decisions_file, or leave it empty",
+            ) from error
+        line = shlex.join(["install", "-o", "qbo-sync", "-g", "qbo-sync", "-m", "600", "/dev/stdin", target])
+        done = self._low_level_execute_command(line, in_data=content, chdir="/")
+        if done["rc"] != 0:
+            raise KitError("the decisions file could not be put on the edge host", seen=done["stderr"].strip()[-300:])
+        return target
 
     def _run(self, command: list[str]) -> tuple[int, dict[str, Any]]:
         """Exit code and JSON answer. Raises :class:`KitError` when there is no such answer."""

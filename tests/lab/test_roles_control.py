@@ -1,4 +1,4 @@
-"""The control side in the lab: real DNS, a real router, a look from outside, mail, and the journey up to the import."""
+"""The control side in the lab: real DNS, a real router, a look from outside, mail, and the whole journey."""
 
 from __future__ import annotations
 
@@ -19,11 +19,22 @@ import pytest
 import sqlalchemy as sa
 import yaml
 
+from lab import seed
+from lab.demo.narration import decide
 from lab.world import world
 from lab.world.access import Lab
 from lab.world.layout import ACME_ROOT_FILE, CA_FILE, FQDN, INTERNET_MANAGEMENT, MAIL, ROUTER_WAN, TOP
 from tests.lab.conftest import EdgeSite, Run
 
+ENTITIES = {
+    "customer_type": "CustomerType",
+    "payment_term": "Term",
+    "payment_method": "PaymentMethod",
+    "group_type": "Class",
+    "supplier": "Vendor",
+    "inventory_item": "Item",
+    "customer": "Customer",
+}
 ANSWER = {"handoff_ticket": "MS-1234", "handoff_booked_date": "2027-02-01"}
 
 # What a QuickBooks administrator's browser does, on the observer: open the connect page, say yes to Intuit, come back.
@@ -211,14 +222,38 @@ def fresh_site(no_lab: None, tmp_path: Path) -> Iterator[EdgeSite]:
 def mend_miracle() -> None:
     """Correct in Miracle Service what the audit found, as the guide says: one rate, one term."""
     engine = sa.create_engine(world.miracle_url(), poolclass=sa.pool.NullPool)
-    rate = "UPDATE tax_component SET rate = 8 WHERE tax_code_id = (SELECT id FROM tax_code WHERE name = 'California')"
-    with engine.begin() as connection:
-        connection.execute(sa.text(rate))
-        connection.execute(sa.text("UPDATE payment_term SET due_days = 15 WHERE name = 'Net 15'"))
+    assert len(seed.mend(engine, world.entities)) == 2
 
 
-def test_the_journey_by_playbook_up_to_the_import(fresh_site: EdgeSite) -> None:
-    """From an empty edge host to the imported rows: every stop is a wait or a refusal that names the next step."""
+def filled_in_decisions(site: EdgeSite) -> Path:
+    """The newest decisions file of the edge host, answered by a person on the control node."""
+    newest = "ls -t /var/lib/qbo-sync/lab/reports/*decisions.csv | head -1 | xargs cat"
+    answers, asked = decide(site.lab.shell("edge", newest).stdout)
+    assert asked > 0
+    path = site.folder / "decisions.csv"
+    path.write_text(answers, encoding="utf-8")
+    return path
+
+
+def both_sides() -> dict[str, tuple[list[str], list[str], set[str]]]:
+    """Kind by kind: the active ids of QuickBooks, the ids that Miracle Service is linked with, inactive names it holds."""
+    engine = sa.create_engine(world.miracle_url(), poolclass=sa.pool.NullPool)
+    found = {}
+    with engine.connect() as connection:
+        for kind, entity in ENTITIES.items():
+            rows = [r for r in world.entities(entity) if kind != "inventory_item" or r["Type"] == "Inventory"]
+            links = "SELECT qbo_id FROM qbo_sync.qbo_sync_link l WHERE kind = :kind AND EXISTS "
+            there = f"(SELECT 1 FROM {kind} t WHERE CAST(t.id AS text) = l.miracle_id)"
+            linked = connection.execute(sa.text(links + there), {"kind": kind}).scalars().all()
+            names = set(connection.execute(sa.text(f"SELECT name FROM {kind}")).scalars())
+            inactive = {str(r.get("DisplayName") or r["Name"]) for r in rows if not r.get("Active", True)}
+            active = sorted(str(r["Id"]) for r in rows if r.get("Active", True))
+            found[kind] = (active, sorted(linked), inactive & names)
+    return found
+
+
+def test_the_whole_journey_by_playbook(fresh_site: EdgeSite) -> None:
+    """From an empty edge host to the enabled export and back: every stop is a wait or a refusal that names the next step."""
     site = fresh_site
     check = playbook(site, "site", arguments=("--check", "--diff"), **ANSWER)
     assert (check.code, total(check, "failed")) == (0, 0), check.text
@@ -244,3 +279,20 @@ def test_the_journey_by_playbook_up_to_the_import(fresh_site: EdgeSite) -> None:
     undecided = playbook(site, "audit", "import")
     assert undecided.code == 0, undecided.text
     assert total(undecided, "changed") == 1  # the import; everything else only read
+
+    decided = {**ANSWER, "qbo_sync_decisions_file": str(filled_in_decisions(site))}
+    finished = playbook(site, "site", **decided)
+    assert (finished.code, total(finished, "failed")) == (0, 0), finished.text
+    assert state_of(site)["export_enable"]["state"] == "done"
+    for kind, (active, linked, inactive) in both_sides().items():
+        assert active, kind
+        assert linked == active, kind
+        assert not inactive, kind
+
+    again = playbook(site, "site", **decided)
+    assert (again.code, total(again, "failed"), total(again, "changed")) == (0, 0, 0), again.text
+
+    gone = playbook(site, "offboard", offboard_site="lab", **ANSWER)
+    assert (gone.code, total(gone, "failed")) == (0, 0), gone.text
+    assert authoritative() == []
+    assert total(playbook(site, "offboard", offboard_site="lab", **ANSWER), "changed") == 0
