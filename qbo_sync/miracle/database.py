@@ -220,10 +220,7 @@ class Miracle:
     def begin_run(self, run_id: str, command: str, plan_id: str) -> Run:
         """Start a run: makes our tables when missing and takes the highest fence, which stops any older writer."""
         with unreachable_if_down(self.engine):
-            try:
-                self._make_journal()
-            except exc.DBAPIError:
-                self._make_journal()  # another run made the same tables at the same moment
+            self._make_journal()
             with self.writer.begin() as connection:
                 highest = connection.execute(select(sa.func.max(self.journal.run.c.fence))).scalar() or 0
                 run = {"id": run_id, "realm": self.realm, "command": command, "plan_id": plan_id, "fence": highest + 1}
@@ -237,11 +234,18 @@ class Miracle:
         return Run(self, run_id, highest + 1)
 
     def _make_journal(self) -> None:
+        """Make our tables where they are missing. Another run may be making them too: each refusal is one step of its."""
         schema = self.journal.metadata.schema
-        with self.writer.begin() as connection:
-            if schema and not inspect(connection).has_schema(schema):
-                connection.execute(CreateSchema(schema))
-            self.journal.metadata.create_all(connection)
+        for left in reversed(range(len(self.journal.metadata.tables) + 3)):
+            try:
+                with self.writer.begin() as connection:
+                    if schema and not inspect(connection).has_schema(schema):
+                        connection.execute(CreateSchema(schema))
+                    self.journal.metadata.create_all(connection)
+                return
+            except exc.DBAPIError:
+                if not left:
+                    raise
 
 
 def _from_database(field: str, value: Any) -> Any:

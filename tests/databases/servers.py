@@ -130,6 +130,17 @@ def running(name: str, folder: Path) -> Iterator[Server]:
         process.wait()
 
 
+def settings(url: sa.URL, password_file: Path) -> str:
+    """The lines of a site's ``[miracle]`` settings; a password goes to the file."""
+    bare = sa.URL.create(url.drivername, url.username, None, url.host, url.port, url.database)
+    lines = f'database_url = "{bare.render_as_string()}"\n'
+    if url.password:
+        password_file.touch(mode=0o600)
+        password_file.write_text(url.password)
+        lines += f'password_file = "{password_file}"\n'
+    return lines
+
+
 def _image() -> Path:
     if not image.path().is_dir():
         with world.alone():

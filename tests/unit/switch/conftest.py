@@ -1,4 +1,4 @@
-"""A site on loopback: the real Intuit look-alike over HTTP and a SQLite stand-in for Miracle Service."""
+"""A site on loopback: the real Intuit look-alike over HTTP, and a stand-in for Miracle Service (SQLite unless said otherwise)."""
 
 from __future__ import annotations
 
@@ -18,9 +18,11 @@ from lab.demo.loopback import entities_at
 from lab.intuit import process
 from qbo_sync import config
 from qbo_sync.intuit import Connection
+from qbo_sync.miracle import journal, reference
 from qbo_sync.miracle.database import engine_for
 from qbo_sync.switch import steps
 from qbo_sync.switch.model import Kind
+from tests.databases import servers
 
 REALM = "4620816365"
 
@@ -34,7 +36,7 @@ client_secret_file = "client-secret"
 redirect_uri = "http://localhost:8021/qbo/callback"
 requests_per_second = 9.5
 [miracle]
-database_url = "sqlite:///miracle.db"
+{database}
 [store]
 directory = "store"
 [import]
@@ -87,8 +89,27 @@ class Acme:
 
     def dump(self) -> dict[str, list[Any]]:
         """Every table of Miracle Service's own, row by row."""
-        tables = [t for t in sa.inspect(self.engine).get_table_names() if not t.startswith("qbo_sync")]
-        return {table: self.sql(f"SELECT * FROM {table} ORDER BY 1, 2") for table in tables}
+        return {table: self.sql(f"SELECT * FROM {table} ORDER BY 1, 2") for table in reference.metadata.tables}
+
+    @property
+    def journal(self) -> journal.Journal:
+        """Our own tables, as this kind of database has them."""
+        return journal.tables(self.engine.dialect.name)
+
+    def links(self, kind: str = "") -> dict[str, tuple[str, str]]:
+        """QBO id → (Miracle id, state) as the journal has it; of all kinds together unless one is named."""
+        link = self.journal.link
+        wanted = sa.select(link.c.qbo_id, link.c.miracle_id, link.c.state, link.c.kind)
+        with self.engine.begin() as connection:
+            rows = connection.execute(wanted.where(link.c.kind == kind) if kind else wanted).all()
+        return {row.qbo_id if kind else f"{row.kind} {row.qbo_id}": (row.miracle_id, row.state) for row in rows}
+
+    def last_import(self) -> str:
+        """The id of the newest import."""
+        run = self.journal.run
+        with self.engine.begin() as connection:
+            newest = sa.select(run.c.id).where(run.c.command == "import").order_by(run.c.fence.desc()).limit(1)
+            return str(connection.execute(newest).scalar_one())
 
 
 def quiet(_: Kind, __: int) -> None:
@@ -115,19 +136,22 @@ def lookalike(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture
-def acme(lookalike: str, tmp_path: Path) -> Iterator[Acme]:
+def acme(lookalike: str, tmp_path: Path, database_url: sa.URL) -> Iterator[Acme]:
     """A connected site whose Miracle Service holds part of the company; nothing is audited yet."""
     requests.post(f"{lookalike}/lab/reset", timeout=30).raise_for_status()
-    (tmp_path / "acme.toml").write_text(SETTINGS.format(address=lookalike))
+    database = servers.settings(database_url, tmp_path / "database-password")
+    (tmp_path / "acme.toml").write_text(SETTINGS.format(address=lookalike, database=database))
     (tmp_path / "client-secret").write_text("s3cret")
     (tmp_path / "client-secret").chmod(0o600)
-    engine = engine_for(sa.make_url(f"sqlite:///{tmp_path / 'miracle.db'}"))
+    engine = engine_for(database_url)
     acme = Acme(tmp_path, lookalike, engine)
     seed.fill(engine, acme.entities)
     grant = requests.post(f"{lookalike}/lab/token", json={"realm": REALM}, timeout=30).json()
     connection = Connection(acme.site.settings)
     connection.adopt(REALM, grant["refresh_token"])
     connection.close()
-    yield acme
-    engine.dispose()
+    try:
+        yield acme
+    finally:
+        engine.dispose()
     shutil.rmtree(tmp_path / "store")
