@@ -2,46 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import IO
+from contextlib import AbstractContextManager
 
-TOP = Path(__file__).resolve().parents[2]
+from lab import child
 
 
-@contextmanager
-def running(*args: str) -> Iterator[str]:
-    """Start ``python -m lab.intuit`` with these arguments and give its base address; it is stopped at the end.
-
-    It listens on a free port unless ``--port`` says otherwise. When it does not start, ``RuntimeError`` says what it said.
-    """
-    path = os.pathsep.join(filter(None, (str(TOP), os.environ.get("PYTHONPATH"))))
-    with tempfile.TemporaryFile("w+") as errors:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "lab.intuit", "--port", "0", *args],
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            text=True,
-            env={**os.environ, "PYTHONPATH": path},
-        )
-        try:
-            yield _address(process, errors)
-        finally:
-            process.terminate()
-            process.wait(timeout=10)
-            if process.stdout:
-                process.stdout.close()
-
-
-def _address(process: subprocess.Popen[str], errors: IO[str]) -> str:
-    line = process.stdout.readline() if process.stdout else ""
-    if not line.startswith("intuit look-alike on "):
-        process.wait(timeout=10)
-        errors.seek(0)
-        raise RuntimeError(f"the look-alike did not start (exit code {process.returncode}): {errors.read().strip()}")
-    return line.split()[3]
+def running(*args: str) -> AbstractContextManager[str]:
+    """Start ``python -m lab.intuit`` with these arguments; its base address, see :func:`lab.child.running`."""
+    return child.running("intuit", *args)
