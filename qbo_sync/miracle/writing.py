@@ -164,7 +164,6 @@ class Chunk:
         refused: list[Inserted] = []
         part, table = self._part(kind)
         self._insert(part, table, pending, made, refused)
-        done = [Inserted(one.qbo_id, str(row[part.id])) for one, row in made]
         if made:
             journalled = [
                 {
@@ -182,7 +181,8 @@ class Chunk:
             ]
             self.connection.execute(self.journal.row.insert(), journalled)
             self.link(kind, [(one.qbo_id, str(row[part.id]), one.sync_token) for one, row in made], "made")
-        return done + refused
+        done = {one.qbo_id: Inserted(one.qbo_id, str(row[part.id])) for one, row in made} | {r.qbo_id: r for r in refused}
+        return [done[one.qbo_id] for one in pending]
 
     def _insert(
         self,

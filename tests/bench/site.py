@@ -17,6 +17,7 @@ from qbo_sync.intuit import Connection
 from qbo_sync.miracle import reference
 from qbo_sync.miracle.database import engine_for
 from qbo_sync.switch import steps
+from tests.databases import servers
 
 REALM = "4620816365"
 
@@ -40,7 +41,21 @@ class Bench:
 
 
 @contextmanager
-def connected(*lookalike: str, database_url: str = "sqlite:///miracle.db") -> Iterator[Bench]:
+def database(name: str) -> Iterator[sa.URL | None]:
+    """A fresh database on a server of its own (root only); ``None`` for ``sqlite``, which is a file beside the site."""
+    if name == "sqlite":
+        yield None
+        return
+    with (
+        tempfile.TemporaryDirectory(prefix="qbo-kit-bench-") as folder,
+        servers.running(name, Path(folder)) as server,
+        server.database() as url,
+    ):
+        yield url
+
+
+@contextmanager
+def connected(*lookalike: str, database_url: sa.URL | None = None) -> Iterator[Bench]:
     """Start a look-alike with these arguments and connect a site with an empty Miracle Service to it."""
     with tempfile.TemporaryDirectory(prefix="qbo-kit-bench-") as name:
         folder = Path(name)
@@ -49,9 +64,9 @@ def connected(*lookalike: str, database_url: str = "sqlite:///miracle.db") -> It
         secret.write_text("s3cret")
         app = ["--client-id", "app", "--client-secret-file", str(secret), "--redirect-uri", "http://localhost:8021/qbo/callback"]
         with process.running("--generate", "7", "--realm", REALM, *app, *lookalike) as address:
-            (folder / "bench.toml").write_text(_settings(address, database_url))
+            url = database_url or sa.make_url(f"sqlite:///{folder / 'miracle.db'}")
+            (folder / "bench.toml").write_text(_settings(address, servers.settings(url, folder / "database-password")))
             bench = Bench(folder, address)
-            url = sa.make_url(config.load(folder / "bench.toml").miracle.database_url)
             engine = engine_for(url)
             reference.create_all(engine)
             setting = reference.metadata.tables["setting"]
@@ -65,7 +80,7 @@ def connected(*lookalike: str, database_url: str = "sqlite:///miracle.db") -> It
             yield bench
 
 
-def _settings(address: str, database_url: str) -> str:
+def _settings(address: str, miracle: str) -> str:
     return f"""site = "bench"
 [intuit]
 environment = "custom"
@@ -75,7 +90,6 @@ client_id = "app"
 client_secret_file = "client-secret"
 redirect_uri = "http://localhost:8021/qbo/callback"
 [miracle]
-database_url = "{database_url}"
-[store]
+{miracle}[store]
 directory = "store"
 """
