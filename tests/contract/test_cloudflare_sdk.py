@@ -12,7 +12,8 @@ import cloudflare
 import pytest
 import requests
 
-from lab.cloudflare.process import TOP, running
+from lab.child import TOP
+from lab.cloudflare.process import running
 
 RECORD = {"name": "qbo.mycompany.com", "type": "A", "content": "11.22.33.10", "ttl": 3600}
 
