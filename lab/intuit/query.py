@@ -177,6 +177,9 @@ class _Parser:
 
     def _columns(self) -> tuple[bool, tuple[str, ...]]:
         if self._take('"*"'):
+            # More columns behind the star add nothing: "select *, Sku from Item" is how clients ask for all of an item.
+            while self._take('","'):
+                self._expect("<IDENTIFIER>")
             return False, ()
         if self._take('"count"'):
             for kind in ('"("', '"*"', '")"'):

@@ -27,6 +27,15 @@ _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
 }
 
 
+class _Times(msgspec.Struct):
+    """The times of a row; decoding only these is several times faster than decoding all."""
+
+    MetaData: dict[str, str] = {}
+
+
+_times = msgspec.json.Decoder(_Times)
+
+
 @dataclass(frozen=True)
 class Answer:
     """What a query found: encoded rows of one page, or only their number."""
@@ -106,10 +115,12 @@ def _found(table: Table, conditions: list[Condition], order: tuple[tuple[str, bo
         if condition.name == "Id":
             wanted = set(condition.values)
             ids = [row_id for row_id in ids if row_id in wanted]
-    tests = [_test(condition) for condition in conditions if condition.name not in ("Active", "Id")]
-    if not tests:
+    others = [condition for condition in conditions if condition.name not in ("Active", "Id")]
+    if not others:
         return ids
-    return [row_id for row_id in ids if _passes(table.rows[row_id], tests)]
+    tests = [_test(condition) for condition in others]
+    decode = _times_of if all(condition.name.startswith("MetaData.") for condition in others) else msgspec.json.decode
+    return [row_id for row_id in ids if _passes(decode(table.rows[row_id]), tests)]
 
 
 def _states(conditions: list[Condition]) -> set[bool]:
@@ -121,9 +132,12 @@ def _states(conditions: list[Condition]) -> set[bool]:
     return states
 
 
-def _passes(raw: bytes, tests: list[Test]) -> bool:
-    row = msgspec.json.decode(raw)
+def _passes(row: Row, tests: list[Test]) -> bool:
     return all(test(row) for test in tests)
+
+
+def _times_of(raw: bytes) -> Row:
+    return {"MetaData": _times.decode(raw).MetaData}
 
 
 def _test(condition: Condition) -> Test:

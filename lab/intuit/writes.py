@@ -15,6 +15,7 @@ from lab.intuit.schema import ONE_NAME_SPACE, Entity
 DELETED = " (deleted)"
 USD = {"value": "USD", "name": "United States Dollar"}
 SERVER_GIVEN = frozenset({"MetaData", "SyncToken", "sparse", "domain", "FullyQualifiedName", "Level"})
+READ_ONLY = SERVER_GIVEN | {"Id", "Balance", "BalanceWithJobs"}
 COMMON = "Id SyncToken MetaData domain sparse status Active CustomField AttachableRef V4IDPseudonym"
 PERSON = (
     "DisplayName Title GivenName MiddleName FamilyName Suffix CompanyName PrintOnCheckName PrimaryPhone AlternatePhone Mobile Fax"
@@ -124,7 +125,8 @@ def _put_next(company: Company, entity: Entity, row: Row, clock: Clock) -> bytes
 
 
 def _create(company: Company, entity: Entity, sent: Row, clock: Clock) -> bytes:
-    row = {**DEFAULTS[entity.name](), **{name: value for name, value in sent.items() if name not in SERVER_GIVEN}}
+    given = {name: value for name, value in sent.items() if name not in SERVER_GIVEN}
+    row = {**DEFAULTS[entity.name](), **without_empty(given)}
     now = row_time(clock.now())
     shared = ONE_NAME_SPACE if entity.name in ONE_NAME_SPACE else (entity.name,)
     row |= {"domain": "QBO", "sparse": False, "Id": company.next_id(*shared), "SyncToken": "0", "Active": True}
@@ -139,9 +141,9 @@ def _create(company: Company, entity: Entity, sent: Row, clock: Clock) -> bytes:
 
 def _update(company: Company, entity: Entity, sent: Row, clock: Clock) -> bytes:
     held = _held(company, entity, sent)
-    changes = {name: value for name, value in sent.items() if name not in SERVER_GIVEN | {"Id"}}
-    row = {**(held if sent.get("sparse") else _kept_by_full_update(entity, held)), **changes}
-    if entity.label in changes and "PrintOnCheckName" in held and "PrintOnCheckName" not in sent and not sent.get("sparse"):
+    changes = {name: value for name, value in sent.items() if name not in READ_ONLY}
+    row = without_empty({**(held if sent.get("sparse") else _kept_by_full_update(entity, held)), **changes})
+    if changes.get(entity.label) and "PrintOnCheckName" in held and not sent.get("PrintOnCheckName") and not sent.get("sparse"):
         row["PrintOnCheckName"] = changes[entity.label]
     if held.get("Active", True) and row.get("Active") is False:
         _inactivate(entity, row)
@@ -151,6 +153,11 @@ def _update(company: Company, entity: Entity, sent: Row, clock: Clock) -> bytes:
     if row[entity.label] != held[entity.label] or row.get("ParentRef") != held.get("ParentRef"):
         _check_name(company, entity, row)
     return _put_next(company, entity, row, clock)
+
+
+def without_empty(row: Row) -> Row:
+    """The row without empty properties: an empty text or ``null`` that is sent empties the property, and is never sent back."""
+    return {name: value for name, value in row.items() if value not in ("", None)}
 
 
 def _kept_by_full_update(entity: Entity, held: Row) -> Row:

@@ -40,6 +40,15 @@ def test_a_full_update_empties_what_was_not_sent(intuit: Caller) -> None:
     assert new["Balance"] == row["Balance"]
 
 
+def test_an_empty_text_empties_a_property_and_is_not_kept(intuit: Caller) -> None:
+    row = intuit.post("vendor", {"DisplayName": "Blank & Sons", "AcctNum": "A-1", "CompanyName": "", "Notes": None}).json()[
+        "Vendor"
+    ]
+    assert not {"CompanyName", "Notes"} & row.keys()
+    new = intuit.post("vendor", change(row, AcctNum="")).json()["Vendor"]
+    assert "AcctNum" not in new
+
+
 def test_an_old_version_is_refused(intuit: Caller) -> None:
     row = first(intuit, "Vendor")
     intuit.post("vendor", change(row, AcctNum="A-17")).raise_for_status()
