@@ -84,6 +84,7 @@ class _List:
     at: datetime | None = None
     read: int = 0
     tail: list[str] = field(default_factory=list)
+    known: set[tuple[str, ...]] = field(default_factory=set)
 
     @property
     def short(self) -> bool:
@@ -120,8 +121,12 @@ class _List:
         Rows made meanwhile at the end of the list move nothing. In a list that hides inactive rows, any other change may have
         been one from shown to hidden or back.
         """
-        made = {str(row["Id"]) for row in changed if self._made_meanwhile(row)}
-        if self.hides_inactive and len(made) < len(changed):
+        versions = {_version(row): row for row in changed}
+        # Times have whole seconds: what was found changed before this reading began is no news in its first second.
+        news = [row for version, row in versions.items() if version not in self.known]
+        self.known = set(versions)
+        made = {str(row["Id"]) for row in news if self._made_meanwhile(row)}
+        if self.hides_inactive and len(made) < len(news):
             return True
         old = [row_id for row_id in self.tail if row_id not in made]
         read = self.read - (len(self.tail) - len(old))
@@ -131,6 +136,10 @@ class _List:
     def _made_meanwhile(self, row: Row) -> bool:
         made = row.get("MetaData", {}).get("CreateTime")
         return made is None or self.at is None or datetime.fromisoformat(made) >= self.at.replace(microsecond=0)
+
+
+def _version(row: Row) -> tuple[str, ...]:
+    return str(row["Id"]), str(row.get("SyncToken")), str(row.get("MetaData"))
 
 
 def _behind(row_id: str, last: str) -> bool:
