@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import Connection, Engine, Table, event, exc
+from sqlalchemy import Connection, Dialect, Engine, Table, event, exc
 from sqlalchemy.engine import URL, make_url
 
 from qbo_sync import config
@@ -94,11 +94,15 @@ def family(engine: Engine) -> str:
 
 def lock(connection: Connection, table: Table, id_column: str) -> None:
     """Keep other writers out of a table until the transaction ends."""
-    statement = LOCKS.get(family(connection.engine))
-    if statement:
-        preparer = connection.engine.dialect.identifier_preparer
-        names = {"table": preparer.format_table(table), "id": preparer.quote(id_column)}
-        connection.exec_driver_sql(statement.format(**names)).close()
+    if statement := lock_statement(connection.engine.dialect, table, id_column):
+        connection.exec_driver_sql(statement).close()
+
+
+def lock_statement(dialect: Dialect, table: Table, id_column: str) -> str:
+    """What does that, in a dialect's words; empty where nothing is needed."""
+    preparer = dialect.identifier_preparer
+    statement = LOCKS.get("mysql" if dialect.name == "mariadb" else dialect.name, "")
+    return statement.format(table=preparer.format_table(table), id=preparer.quote(id_column))
 
 
 def concerns_a_row(engine: Engine, error: exc.DBAPIError) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 
-from sqlalchemy import Column, Index, Integer, MetaData, String, Table, Text
+from sqlalchemy import Column, Index, Integer, MetaData, String, Table, UnicodeText
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def _row(metadata: MetaData) -> Table:
         Column("qbo_id", String(40), nullable=False),
         Column("row_hash", String(64), nullable=False),
         Column("state", String(10), nullable=False),
-        Column("name", Text, nullable=False),
+        Column("name", UnicodeText, nullable=False),
     )
     Index("qbo_sync_row_by_record", table.c.kind, table.c.miracle_id)
     return table

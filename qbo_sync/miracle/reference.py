@@ -6,7 +6,7 @@ profile; this schema is what the lab, the tests and the default profile use (doc
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, Column, Engine, ForeignKey, Integer, MetaData, String, Table, Text, false, true
+from sqlalchemy import Boolean, Column, Engine, ForeignKey, Integer, MetaData, Table, Unicode, UnicodeText, false, true
 
 from qbo_sync.miracle.money import Money
 
@@ -22,30 +22,30 @@ def _refers(name: str, table: str) -> Column[int]:
 
 
 def _address(prefix: str) -> list[Column[str]]:
-    lines = [Column(f"{prefix}line{n}", String(500)) for n in range(1, 5)]
-    places = [Column(f"{prefix}{part}", String(255)) for part in ("city", "region", "postcode", "country")]
+    lines = [Column(f"{prefix}line{n}", Unicode(500)) for n in range(1, 5)]
+    places = [Column(f"{prefix}{part}", Unicode(255)) for part in ("city", "region", "postcode", "country")]
     return [*lines, *places]
 
 
-Table("customer_type", metadata, _id(), Column("name", String(100), nullable=False))
-Table("group_type", metadata, _id(), Column("name", String(100), nullable=False), _refers("parent_id", "group_type"))
+Table("customer_type", metadata, _id(), Column("name", Unicode(100), nullable=False))
+Table("group_type", metadata, _id(), Column("name", Unicode(100), nullable=False), _refers("parent_id", "group_type"))
 Table(
     "payment_term",
     metadata,
     _id(),
-    Column("name", String(31), nullable=False),
+    Column("name", Unicode(31), nullable=False),
     Column("due_days", Integer),
     Column("discount_percent", Money(4)),
     Column("discount_days", Integer),
     Column("day_of_month_due", Integer),
 )
-Table("payment_method", metadata, _id(), Column("name", String(31), nullable=False))
+Table("payment_method", metadata, _id(), Column("name", Unicode(31), nullable=False))
 Table(
     "tax_code",
     metadata,
     _id(),
-    Column("name", String(100), nullable=False),
-    Column("description", String(255)),
+    Column("name", Unicode(100), nullable=False),
+    Column("description", Unicode(255)),
     Column("active", Boolean, nullable=False, server_default=true()),
 )
 Table(
@@ -53,49 +53,49 @@ Table(
     metadata,
     Column("tax_code_id", Integer, ForeignKey("tax_code.id"), primary_key=True),
     Column("position", Integer, primary_key=True, autoincrement=False),
-    Column("name", String(100), nullable=False),
+    Column("name", Unicode(100), nullable=False),
     Column("rate", Money(6), nullable=False),
-    Column("agency", String(100)),
+    Column("agency", Unicode(100)),
     Column("compound", Boolean, nullable=False, server_default=false()),
 )
 Table(
     "supplier",
     metadata,
     _id(),
-    Column("name", String(500), nullable=False),
-    Column("company_name", String(100)),
-    Column("email", String(500)),
-    Column("phone", String(50)),
+    Column("name", Unicode(500), nullable=False),
+    Column("company_name", Unicode(100)),
+    Column("email", Unicode(500)),
+    Column("phone", Unicode(50)),
     *_address(""),
     _refers("payment_term_id", "payment_term"),
-    Column("account_number", String(100)),
-    Column("currency", String(3)),
+    Column("account_number", Unicode(100)),
+    Column("currency", Unicode(3)),
 )
 Table(
     "inventory_item",
     metadata,
     _id(),
-    Column("part_number", String(100)),
-    Column("name", String(100), nullable=False),
-    Column("description", Text),
+    Column("part_number", Unicode(100)),
+    Column("name", Unicode(100), nullable=False),
+    Column("description", UnicodeText),
     Column("unit_price", Money(6)),
     Column("unit_cost", Money(6)),
     Column("quantity_on_hand", Money(6)),
     Column("taxable", Boolean, nullable=False, server_default=false()),
-    Column("item_type", String(30)),
+    Column("item_type", Unicode(30)),
     _refers("preferred_supplier_id", "supplier"),
 )
 Table(
     "customer",
     metadata,
     _id(),
-    Column("name", String(500), nullable=False),
-    Column("company_name", String(100)),
-    Column("first_name", String(100)),
-    Column("last_name", String(100)),
-    Column("email", String(500)),
-    Column("phone", String(50)),
-    Column("mobile", String(50)),
+    Column("name", Unicode(500), nullable=False),
+    Column("company_name", Unicode(100)),
+    Column("first_name", Unicode(100)),
+    Column("last_name", Unicode(100)),
+    Column("email", Unicode(500)),
+    Column("phone", Unicode(50)),
+    Column("mobile", Unicode(50)),
     *_address("bill_"),
     *_address("ship_"),
     _refers("customer_type_id", "customer_type"),
@@ -104,10 +104,10 @@ Table(
     _refers("parent_id", "customer"),
     Column("taxable", Boolean, nullable=False, server_default=true()),
     _refers("tax_code_id", "tax_code"),
-    Column("currency", String(3)),
-    Column("notes", Text),
+    Column("currency", Unicode(3)),
+    Column("notes", UnicodeText),
 )
-Table("setting", metadata, Column("name", String(100), primary_key=True), Column("value", String(255)))
+Table("setting", metadata, Column("name", Unicode(100), primary_key=True), Column("value", Unicode(255)))
 
 
 def create_all(engine: Engine) -> None:

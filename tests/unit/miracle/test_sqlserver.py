@@ -1,0 +1,104 @@
+"""What SQL Server would be sent. No live one was at hand: every statement is compiled for its dialect and looked at."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.dialects import mssql
+from sqlalchemy.schema import CreateSchema, CreateTable, ExecutableDDLElement
+
+from qbo_sync.miracle import Miracle, journal, load, reference
+from qbo_sync.miracle.database import Pending, engine_for
+from qbo_sync.miracle.engine import lock_statement
+
+DIALECT = mssql.dialect(deprecate_large_types=True)  # as SQLAlchemy sets it on SQL Server 2012 and later
+PARAMETERS_AT_MOST = 2100
+ROWS = 2500
+
+
+def compiled(statement: Any) -> str:
+    return str(statement.compile(dialect=DIALECT))
+
+
+@pytest.fixture
+def sent(tmp_path: Path) -> list[tuple[Any, int]]:
+    """Every statement that writing, checking and taking back many rows executes, with its number of parameters."""
+    engine = engine_for(sa.make_url(f"sqlite:///{tmp_path / 'miracle.db'}"))
+    reference.create_all(engine)
+    seen: list[tuple[Any, int]] = []
+
+    def executed(_: Any, statement: Any, many: Any, one: Any, __: Any) -> None:
+        if not isinstance(statement, ExecutableDDLElement):
+            keys = list((many or [one])[0]) or None
+            text = statement.compile(dialect=DIALECT, compile_kwargs={"render_postcompile": True}, column_keys=keys)
+            seen.append((statement, len(text.params)))
+
+    sa.event.listen(engine, "before_execute", executed)
+    with Miracle(engine, load("reference"), "1") as miracle:
+        run = miracle.begin_run("r1", "import", "p1")
+        values = {"taxable": True, "unit_price": Decimal("1.5")}
+        with run.chunk("inventory_item") as chunk:
+            pending = [Pending(str(n), "0", f"Item {n}", {"name": f"Item {n}", **values}) for n in range(ROWS)]
+            done = chunk.insert("inventory_item", pending)
+        with run.chunk("inventory_item") as chunk:
+            ids = [d.miracle_id for d in done]
+            assert len(chunk.fetch("inventory_item", ids)) == len(chunk.digests("inventory_item", ids)) == ROWS
+            chunk.extent("inventory_item")
+            chunk.names("inventory_item")
+            chunk.links("inventory_item")
+            chunk.used_by("supplier", "1")
+            chunk.remove(miracle.made()[0], keep_mark=True)
+            chunk.add_tax_code({"name": "State"}, [{"name": "State", "rate": Decimal("8.25")}])
+            chunk.set_setting("accounting_export", "1")
+            chunk.mark_removed([("inventory_item", "1")])
+            chunk.forget_matches("r1")
+        run.finish()
+        miracle.links()
+        miracle.runs()
+    return seen
+
+
+def test_no_statement_has_more_parameters_than_sql_server_takes(sent: list[tuple[Any, int]]) -> None:
+    assert 900 < max(count for _, count in sent) < PARAMETERS_AT_MOST
+
+
+def test_every_statement_can_be_said_in_its_dialect(sent: list[tuple[Any, int]]) -> None:
+    words = {compiled(statement).split()[0] for statement, _ in sent}
+    savepoints = {"SAVE", "RELEASE"}  # the latter is never sent: the dialect knows that SQL Server has none
+    assert words == {"SELECT", "INSERT", "UPDATE", "DELETE", *savepoints}
+
+
+def test_rows_are_inserted_without_output_so_that_tables_with_triggers_take_them(sent: list[tuple[Any, int]]) -> None:
+    many = [compiled(s) for s, _ in sent if isinstance(s, sa.Insert) and s.table.name == "inventory_item"]
+    assert many
+    assert not [text for text in many if "OUTPUT" in text]
+
+
+def test_ids_are_given_by_identity_and_texts_keep_every_script() -> None:
+    table = compiled(CreateTable(reference.metadata.tables["customer"]))
+    assert "id INTEGER NOT NULL IDENTITY" in table
+    assert re.search(r"name NVARCHAR\(500\)", table)
+    assert "taxable BIT NOT NULL DEFAULT 1" in table
+    assert "notes NVARCHAR(max)" in table
+    assert not re.search(r"\bVARCHAR|\bTEXT", table)
+    assert "unit_price NUMERIC(19, 6)" in compiled(CreateTable(reference.metadata.tables["inventory_item"]))
+
+
+def test_our_own_tables_stand_in_a_schema_of_their_own() -> None:
+    tables = journal.tables("mssql")
+    assert compiled(CreateSchema("qbo_sync")) == "CREATE SCHEMA qbo_sync"
+    assert "CREATE TABLE qbo_sync.qbo_sync_link" in compiled(CreateTable(tables.link))
+    row = compiled(CreateTable(tables.row))
+    assert "name NVARCHAR(max) NOT NULL" in row
+    assert "IDENTITY" not in row
+
+
+def test_the_lock_reads_the_table_and_quotes_its_names() -> None:
+    table = sa.Table("Order Details", sa.MetaData(schema="dbo"), sa.Column("Select Id", sa.Integer))
+    said = lock_statement(DIALECT, table, "Select Id")
+    assert said == "SELECT TOP 1 [Select Id] FROM dbo.[Order Details] WITH (TABLOCKX, HOLDLOCK)"
