@@ -174,7 +174,11 @@ def connect(
             token = config.read_secret(refresh_token_file, "refresh token")
             connection.adopt(realm, token, allow_other=allow_other_company)
         elif connection.state() in (GrantState.disconnected, GrantState.reconnect_needed):
-            _ask_for_consent(site, connection, listen, allow_other_company)
+            if allow_other_company:
+                connection.store.unbind()
+            _ask_for_consent(site, connection, listen)
+        elif allow_other_company:
+            raise UsageError("a company is connected", next="disconnect it first: qbo-sync disconnect, then run this again")
         grant = connection.grant()
         answer = site.answer("connect", summary={"realm": grant.realm, "company": grant.company})
         answer.lines = [f"connected to {grant.company or 'the company'} (realm {grant.realm})"]
@@ -184,7 +188,7 @@ def connect(
     run(context, "connect", step)
 
 
-def _ask_for_consent(site: Site, connection: Connection, listen: bool, allow_other: bool) -> None:
+def _ask_for_consent(site: Site, connection: Connection, listen: bool) -> None:
     page = site.settings.intuit.redirect_uri.removesuffix("/callback") + "/connect"
     if listen:
         errors.print(f"open {page} in a browser and choose Connect", markup=False)
@@ -201,7 +205,7 @@ def _ask_for_consent(site: Site, connection: Connection, listen: bool, allow_oth
     callback = sys.stdin.readline().strip()
     if not callback:
         raise Waiting("no address was pasted", who="a QuickBooks administrator", next="run qbo-sync connect again")
-    authorize(connection, callback, browser=browser, allow_other=allow_other)
+    authorize(connection, callback, browser=browser)
 
 
 @app.command()

@@ -167,11 +167,17 @@ class TokenStore:
         with self._transaction() as db:
             db.execute("DELETE FROM token_grant WHERE environment = ?", (self.environment,))
 
+    def unbind(self) -> None:
+        """Forget the grant and the company, so that another company may be connected. The generation's mark stays."""
+        with self._transaction() as db:
+            db.execute("DELETE FROM token_grant WHERE environment = ?", (self.environment,))
+            db.execute("UPDATE token_mark SET realm = '' WHERE environment = ?", (self.environment,))
+
     def bound_realm(self) -> str | None:
         """The company this site was first connected to, also after a disconnect."""
         with self._reading() as db:
             row = db.execute("SELECT realm FROM token_mark WHERE environment = ?", (self.environment,)).fetchone()
-        return str(row[0]) if row else None
+        return str(row[0]) if row and row[0] else None
 
     # Authorisations under way
 

@@ -101,6 +101,22 @@ def test_the_consent_by_hand(lookalike: str, tmp_path: Path) -> None:  # noqa: F
     assert process.returncode == 0
 
 
+def test_another_company_is_bound_only_when_said_so(acme: Acme) -> None:  # noqa: F811
+    token = acme.folder / "refresh-token"
+    token.touch(mode=0o600)
+    token.write_text(requests.post(f"{acme.address}/lab/token", json={"realm": REALM}, timeout=30).json()["refresh_token"])
+    other = ["connect", "--realm", "999", "--refresh-token-file", str(token)]
+    refused = document(run(acme.folder, *other))
+    assert (refused["outcome"], "bound to another" in refused["items"][0]["result"]) == ("blocked", True)
+    connected = document(run(acme.folder, "connect", "--allow-other-company"))
+    assert (connected["outcome"], "disconnect" in connected["next"]) == ("usage", True)
+    run(acme.folder, "disconnect")
+    waits = run(acme.folder, "connect", "--allow-other-company")
+    assert waits.returncode == 5
+    # Unbound now: the refusal is Intuit's own, not ours.
+    assert "bound to another" not in run(acme.folder, *other).stdout
+
+
 def test_a_stopped_command_says_that_nothing_is_half_written(acme: Acme) -> None:  # noqa: F811
     process = subprocess.Popen(
         [sys.executable, "-m", "qbo_sync.cli", "--config", str(acme.folder / "acme.toml"), "audit"],
