@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime, timedelta, timezone
+from functools import lru_cache
+
+SUMMER, WINTER = (timezone(timedelta(hours=hours)) for hours in (-7, -8))
 
 
 class Clock:
@@ -34,16 +37,20 @@ def _nth_sunday(year: int, month: int, nth: int) -> datetime:
     return first + timedelta(days=(6 - first.weekday()) % 7 + 7 * (nth - 1))
 
 
+@lru_cache
+def _summer(year: int) -> tuple[datetime, datetime]:
+    """When summer time starts and ends (US rule since 2007)."""
+    return _nth_sunday(year, 3, 2) + timedelta(hours=10), _nth_sunday(year, 11, 1) + timedelta(hours=9)
+
+
 def pacific(moment: datetime) -> datetime:
-    """The moment with the US sandbox company's offset: -07:00 in summer, -08:00 in winter (US rule since 2007).
+    """The moment with the US sandbox company's offset: -07:00 in summer, -08:00 in winter.
 
     Worked out here because a minimal Debian has no time zone files.
     """
     moment = moment.astimezone(UTC)
-    summer_starts = _nth_sunday(moment.year, 3, 2) + timedelta(hours=10)
-    summer_ends = _nth_sunday(moment.year, 11, 1) + timedelta(hours=9)
-    hours = -7 if summer_starts <= moment < summer_ends else -8
-    return moment.astimezone(timezone(timedelta(hours=hours)))
+    starts, ends = _summer(moment.year)
+    return moment.astimezone(SUMMER if starts <= moment < ends else WINTER)
 
 
 def answer_time(moment: datetime) -> str:
@@ -61,6 +68,6 @@ def parse_time(text: str) -> datetime:
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         # The offset of that very day decides, so ask once with the winter offset and keep what comes back.
-        guess = moment.replace(tzinfo=timezone(timedelta(hours=-8)))
+        guess = moment.replace(tzinfo=WINTER)
         moment = moment.replace(tzinfo=pacific(guess).tzinfo)
     return moment

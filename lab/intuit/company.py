@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
 
 from lab.intuit.clock import parse_time
+from lab.intuit.rows import Packed, Rows, number_of
 from lab.intuit.schema import ENTITIES, Entity
 
 Row = dict[str, Any]
@@ -45,85 +47,111 @@ def get_path(row: Row, name: str) -> Any:
     return value
 
 
-def id_key(row_id: str) -> tuple[int, int, str]:
-    """Ids sort as numbers; the few that are words (``TAX``) come first."""
-    return (1, int(row_id), "") if row_id.isdigit() else (0, 0, row_id)
-
-
 def _sort_key(name: str) -> Callable[[Row], Any]:
     if name == "Id":
-        return lambda row: (1, id_key(row["Id"]))
+        return lambda row: (1, number_of(row["Id"]))
     if name.startswith("MetaData."):
         return lambda row: (1, parse_time(get_path(row, name)).timestamp()) if get_path(row, name) else (0, 0.0)
     return lambda row: (0, "") if get_path(row, name) is None else (1, get_path(row, name))
 
 
 class Table:
-    """All rows of one entity, active and inactive, by Id."""
+    """All rows of one entity, active and inactive, by the number of their Id (see :mod:`lab.intuit.rows`)."""
 
-    def __init__(self, entity: Entity) -> None:
+    def __init__(self, entity: Entity, rows: Rows | None = None) -> None:
         self.entity = entity
-        self.rows: dict[str, bytes] = {}
-        self.inactive: set[str] = set()
-        self._orders: dict[tuple[Order, bool], list[str]] = {}
+        self.rows = Rows() if rows is None else rows
+        # What is known of the rows that were put one by one; of packed rows their pack knows it.
+        self._inactive: set[int] = set()
+        self._updated: dict[int, float] = {}
+        self._orders: dict[tuple[Order, bool], Sequence[int]] = {}
 
     def put(self, row: Row) -> None:
         """Insert or replace a row."""
-        self.put_raw(row["Id"], msgspec.json.encode(row), active=row.get("Active", True) is not False)
-
-    def put_raw(self, row_id: str, raw: bytes, *, active: bool) -> None:
-        """Insert or replace a row that is already encoded."""
-        self.rows[row_id] = raw
-        (self.inactive.discard if active else self.inactive.add)(row_id)
+        number = number_of(row["Id"])
+        raw = msgspec.json.encode(row)
+        self.rows[number] = raw
+        (self._inactive.add if row.get("Active", True) is False else self._inactive.discard)(number)
+        self._updated[number] = newness(raw)[1]
         self._orders.clear()
+
+    def pack(self, rows: Iterable[Row]) -> None:
+        """Take over these rows, which come in the order of their Ids; replaces all others."""
+        packed = Packed()
+        for row in rows:
+            raw = msgspec.json.encode(row)
+            packed.append(number_of(row["Id"]), raw, newness(raw)[1], active=row.get("Active", True) is not False)
+        packed.flush()
+        self.rows = Rows(packed)
 
     def merge(self, row: Row) -> None:
         """Take the row unless a newer copy is held already; of two equally new copies the first one stays."""
-        held = self.rows.get(row["Id"])
+        held = self.rows.get(number_of(row["Id"]))
         if held is None or newness(msgspec.json.encode(row)) > newness(held):
             self.put(row)
 
     def remove(self, row_id: str) -> None:
         """Forget a row."""
-        del self.rows[row_id]
-        self.inactive.discard(row_id)
+        number = number_of(row_id)
+        del self.rows[number]
+        self._inactive.discard(number)
+        self._updated.pop(number, None)
         self._orders.clear()
+
+    def raw(self, row_id: str) -> bytes | None:
+        """The encoded row, or ``None``."""
+        return self.rows.get(number_of(row_id))
 
     def get(self, row_id: str) -> Row | None:
         """The decoded row, or ``None``."""
-        raw = self.rows.get(row_id)
+        raw = self.raw(row_id)
         return None if raw is None else msgspec.json.decode(raw)
 
     def decoded(self) -> Iterator[Row]:
         """Every row, active and inactive."""
         return map(msgspec.json.decode, self.rows.values())
 
-    def ordered(self, order: Order, *, inactive_too: bool) -> list[str]:
-        """Ids in this order (ties by Id), kept until a row of the table changes."""
+    def active(self, number: int) -> bool:
+        """Whether a row that is held is active."""
+        if number in self._updated:
+            return number not in self._inactive
+        return bool(self.rows.packed.active[self.rows.packed.place(number)])
+
+    def updated(self, number: int) -> float:
+        """When a row that is held was last updated, in seconds since the epoch."""
+        held = self._updated.get(number)
+        return self.rows.packed.updated[self.rows.packed.place(number)] if held is None else held
+
+    def all_active(self) -> bool:
+        """Whether no row is inactive."""
+        return all(self.active(number) for number in self.rows)
+
+    def ordered(self, order: Order, *, inactive_too: bool) -> Sequence[int]:
+        """Numbers of rows in this order (ties by Id), kept until a row of the table changes."""
         key = (order, inactive_too)
         if key not in self._orders:
-            self._orders[key] = self._sort(order) if inactive_too else self._active(order)
+            if inactive_too:
+                self._orders[key] = self.sort(self.rows.numbers(), order)
+            else:
+                self._orders[key] = array("q", filter(self.active, self.ordered(order, inactive_too=True)))
         return self._orders[key]
 
-    def _active(self, order: Order) -> list[str]:
-        ids = self.ordered(order, inactive_too=True)
-        return [row_id for row_id in ids if row_id not in self.inactive] if self.inactive else ids
-
-    def _sort(self, order: Order) -> list[str]:
-        ids = sorted(self.rows, key=id_key)
+    def sort(self, numbers: Sequence[int], order: Order) -> Sequence[int]:
+        """These numbers, which come in the order of Id, in another order."""
         if order == (("Id", False),):
-            return ids
+            return numbers
+        found = list(numbers)
         # A stable sort per key, the last key first, gives mixed directions and ties by Id.
         for name, descending in reversed(order):
             key_of = _sort_key(name)
-            keys = {row_id: key_of(msgspec.json.decode(raw)) for row_id, raw in self.rows.items()}
-            ids.sort(key=keys.__getitem__, reverse=descending)
-        return ids
+            keys = {number: key_of(msgspec.json.decode(self.rows[number])) for number in found}
+            found.sort(key=keys.__getitem__, reverse=descending)
+        return array("q", found)
 
     def copy(self) -> Table:
         """A copy that shares the encoded rows."""
-        other = Table(self.entity)
-        other.rows, other.inactive = dict(self.rows), set(self.inactive)
+        other = Table(self.entity, self.rows.copy())
+        other._inactive, other._updated = set(self._inactive), dict(self._updated)
         return other
 
 
@@ -155,8 +183,8 @@ class Company:
 
         Ids of 19 digits are Intuit's own numbering and don't count.
         """
-        ids = (int(row_id) for entity in entities for row_id in self[entity].rows if row_id.isdigit() and len(row_id) < 12)
-        return str(max(ids, default=0) + 1)
+        highest = max((number for entity in entities for number in self[entity].rows if number < 10**11), default=0)
+        return str(max(highest, 0) + 1)
 
     def copy(self) -> Company:
         """A copy that shares the encoded rows; loading a company once and putting it back is what ``/lab/reset`` does."""

@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 from lab.intuit import faults, query, select, writes
 from lab.intuit.clock import answer_time, parse_time
-from lab.intuit.company import Company, newness
+from lab.intuit.company import Company
 from lab.intuit.faults import ServiceFault
 from lab.intuit.schema import BY_LOWER, Entity
 from lab.intuit.state import Lab
@@ -165,7 +165,7 @@ def _single(call: Call, entity: Entity) -> bytes:
 def _read(call: Call, entity: Entity, row_id: str) -> bytes:
     if not row_id.isdigit() and row_id not in entity.pseudo_ids:
         raise faults.invalid_id(row_id)
-    raw = call.company[entity.name].rows.get(row_id)
+    raw = call.company[entity.name].raw(row_id)
     if raw is None:
         raise faults.object_not_found()
     _meter(call)
@@ -237,8 +237,8 @@ def _cdc(call: Call) -> bytes:
 
 def _changed(call: Call, entity: Entity, since: float) -> bytes:
     table = call.company[entity.name]
-    newest = sorted((newness(raw)[1], row_id) for row_id, raw in table.rows.items())
-    rows = [table.rows[row_id] for updated, row_id in newest if updated >= since]
+    newest = sorted((table.updated(number), number) for number in table.rows if table.updated(number) >= since)
+    rows = [table.rows[number] for _, number in newest[:MAX_CDC]]
     stubs = [
         msgspec.json.encode(stub)
         for name, stub in call.company.deleted

@@ -9,6 +9,7 @@ import random
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
+from itertools import chain
 from typing import Any
 
 from lab.intuit import words
@@ -16,6 +17,8 @@ from lab.intuit.clock import row_time
 from lab.intuit.company import Company, Row
 
 FIRST_DAY = datetime(2019, 3, 4, 16, tzinfo=UTC)
+# Everything was made within these years and changed last within 450 days more: never after today, however large the company.
+YEARS = timedelta(days=5.5 * 365)
 DELETED = " (deleted)"
 USD = {"value": "USD", "name": "United States Dollar"}
 LARGE = 5_000_000_000_000_000_000
@@ -47,6 +50,7 @@ class Generator:
     def __init__(self, seed: int, sizes: Sizes) -> None:
         self.seed = seed
         self.sizes = sizes
+        self.step = min(timedelta(hours=3), YEARS / max(sizes.customers, sizes.vendors, sizes.items, 1))
         shuffle = random.Random(f"{seed} words")
         self.given, self.family, self.trades, self.supplies, self.parts = (
             shuffle.sample(list(each), len(each))
@@ -58,7 +62,7 @@ class Generator:
 
     def _common(self, kind: str, number: int, row_id: str) -> Row:
         chance = self._random(f"{kind} dates", number)
-        created = FIRST_DAY + timedelta(hours=3 * number, seconds=chance.randrange(3600))
+        created = FIRST_DAY + number * self.step + timedelta(seconds=chance.randrange(3600))
         changes = chance.choice((0, 0, 0, 1, 2, 5))
         updated = created + timedelta(days=changes * chance.randrange(1, 90), seconds=changes)
         return {
@@ -462,19 +466,16 @@ class Generator:
         turn = rank // (len(self.parts) * len(words.SIZES))
         return f"{name} mk {turn + 1}" if turn else name
 
-    def bundle(self) -> Row:
-        """One bundle (Type ``Group``) of the first items."""
+    def bundles(self) -> list[Row]:
+        """One bundle (Type ``Group``) of the first two items, if there are two."""
+        if self.sizes.items < 2:
+            return []
         lines = [
             {"ItemRef": {"value": str(number + 1), "name": self.item(number)["Name"]}, "Qty": number + 1} for number in (0, 1)
         ]
-        return {
-            **self._listed("Item", 0, str(LARGE + 130_000), "Spring Check-up Bundle", Type="Group", UnitPrice=0, Taxable=False),
-            "FullyQualifiedName": "Spring Check-up Bundle",
-            "PurchaseCost": 0,
-            "TrackQtyOnHand": False,
-            "ItemGroupDetail": {"ItemGroupLine": lines},
-            "PrintGroupedItems": True,
-        }
+        bundle = self._listed("Item", 0, str(LARGE + 130_000), "Spring Check-up Bundle", Type="Group", UnitPrice=0, Taxable=False)
+        bundle |= {"FullyQualifiedName": bundle["Name"], "PurchaseCost": 0, "TrackQtyOnHand": False}
+        return [{**bundle, "ItemGroupDetail": {"ItemGroupLine": lines}, "PrintGroupedItems": True}]
 
     # The company itself ---------------------------------------------------------------------------------------------------
 
@@ -593,12 +594,12 @@ def generate(realm: str, seed: int, sizes: Sizes) -> Company:
         "TaxAgency": maker.tax_agencies,
         "TaxRate": maker.tax_rates,
         "TaxCode": maker.tax_codes,
-        "Customer": map(maker.customer, range(sizes.customers)),
-        "Vendor": map(maker.vendor, range(sizes.vendors)),
         "Employee": maker.employees(),
-        "Item": [*maker.categories, *map(maker.item, range(sizes.items))] + ([maker.bundle()] if sizes.items > 1 else []),
     }
     for name, rows in kinds.items():
         for row in rows:
             company[name].put(row)
+    company["Customer"].pack(map(maker.customer, range(sizes.customers)))
+    company["Vendor"].pack(map(maker.vendor, range(sizes.vendors)))
+    company["Item"].pack(chain(map(maker.item, range(sizes.items)), maker.categories, maker.bundles()))
     return company

@@ -65,11 +65,11 @@ def fill(company: Company, generated: Company) -> None:
             for row in generated[name].decoded():
                 table.put(row)
     for name in INACTIVE_KINDS:
-        if not company[name].inactive:
+        if company[name].all_active():
             _fill_inactive(company, generated, name)
     for pseudo in ENTITIES["TaxCode"].pseudo_ids:
         code = generated["TaxCode"].get(pseudo)
-        if code and pseudo not in company["TaxCode"].rows:
+        if code and company["TaxCode"].raw(pseudo) is None:
             company["TaxCode"].put(code)
 
 
@@ -77,7 +77,7 @@ def _fill_inactive(company: Company, generated: Company, name: str) -> None:
     table, source = company[name], generated[name]
     shared = ONE_NAME_SPACE if name in ONE_NAME_SPACE else (name,)
     taken = {row[table.entity.label].casefold() for row in table.decoded()}
-    candidates = (row for row in source.decoded() if row["Id"] in source.inactive and "ParentRef" not in row)
+    candidates = (row for row in source.decoded() if row.get("Active") is False and "ParentRef" not in row)
     for row in list(candidates)[:INACTIVE_ROWS]:
         if row[table.entity.label].casefold() not in taken:
             table.put({**_without_dangling(company, row), "Id": company.next_id(*shared)})
@@ -88,5 +88,5 @@ def _without_dangling(company: Company, row: Row) -> Row:
     return {
         name: value
         for name, value in row.items()
-        if name not in LIST_REFERENCES or value["value"] in company[LIST_REFERENCES[name]].rows
+        if name not in LIST_REFERENCES or company[LIST_REFERENCES[name]].raw(value["value"]) is not None
     }

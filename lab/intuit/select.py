@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
+from functools import partial
 from typing import Any
 
 import msgspec
 
 from lab.intuit.clock import parse_time
-from lab.intuit.company import Company, Row, Table, get_path
+from lab.intuit.company import Company, Order, Row, Table, get_path
 from lab.intuit.query import Condition, QueryValidationError, Statement
-from lab.intuit.schema import BY_LOWER, Entity
+from lab.intuit.rows import number_of
+from lab.intuit.schema import BY_ID, BY_LOWER, Entity
 
 Test = Callable[[Row], bool]
+NumberTest = Callable[[int], bool]
 
 _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     "=": lambda left, right: left == right,
@@ -25,15 +28,6 @@ _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     "<=": lambda left, right: left <= right,
     ">=": lambda left, right: left >= right,
 }
-
-
-class _Times(msgspec.Struct):
-    """The times of a row; decoding only these is several times faster than decoding all."""
-
-    MetaData: dict[str, str] = {}
-
-
-_times = msgspec.json.Decoder(_Times)
 
 
 @dataclass(frozen=True)
@@ -73,11 +67,11 @@ def run(statement: Statement, company: Company) -> Answer:
     table = company[entity.name]
     conditions = [_resolve(condition, entity) for condition in statement.conditions]
     order = tuple((_property(name, entity, entity.sortable), descending) for name, descending in statement.order)
-    ids = _found(table, conditions, order or entity.order)
+    found = _found(table, conditions, BY_ID if statement.count else order or entity.order)
     if statement.count:
-        return Answer(entity.name, len(ids), [], 1)
-    page = ids[statement.start - 1 : statement.start - 1 + statement.limit]
-    rows = [table.rows[row_id] for row_id in page]
+        return Answer(entity.name, len(found), [], 1)
+    page = found[statement.start - 1 : statement.start - 1 + statement.limit]
+    rows = [table.rows[number] for number in page]
     if statement.columns:
         rows = [_project(raw, statement.columns) for raw in rows]
     return Answer(entity.name, None, rows, statement.start)
@@ -100,27 +94,49 @@ def _property(name: str, entity: Entity, also: frozenset[str]) -> str:
     raise QueryValidationError(f"QueryValidationError: Property {name} not found for Entity {entity.name}")
 
 
-def _found(table: Table, conditions: list[Condition], order: tuple[tuple[str, bool], ...]) -> list[str]:
+def _found(table: Table, conditions: list[Condition], order: Order) -> Sequence[int]:
     active = [condition for condition in conditions if condition.name == "Active"]
     wanted_states = _states(active) if active else {True}
-    ids = table.ordered(order, inactive_too=False in wanted_states)
+    others = [condition for condition in conditions if condition.name != "Active"]
+    if wanted_states == {True} and not active and not others:
+        return table.ordered(order, inactive_too=False)
+    if wanted_states == {True, False} and not others and not table.entity.pseudo_ids:
+        return table.ordered(order, inactive_too=True)
+    # Few rows are left as a rule, so they are found in the order of Id and sorted then.
+    found: Iterable[int] = table.ordered(BY_ID, inactive_too=False in wanted_states)
     if wanted_states == {False}:
-        ids = [row_id for row_id in ids if row_id in table.inactive]
+        found = (number for number in found if not table.active(number))
     elif not wanted_states:
-        ids = []
+        found = ()
     if active and table.entity.pseudo_ids:
         # Pseudo tax codes have no property Active, so no condition on it finds them.
-        ids = [row_id for row_id in ids if row_id not in table.entity.pseudo_ids]
+        found = (number for number in found if number >= 0)
+    for test in _tests(table, others):
+        found = filter(test, found)
+    return table.sort(list(found), order)
+
+
+def _tests(table: Table, conditions: list[Condition]) -> list[NumberTest]:
+    """Cheap tests first: those that need no look into the row."""
+    tests: list[NumberTest] = []
     for condition in conditions:
         if condition.name == "Id":
-            wanted = set(condition.values)
-            ids = [row_id for row_id in ids if row_id in wanted]
-    others = [condition for condition in conditions if condition.name not in ("Active", "Id")]
-    if not others:
-        return ids
-    tests = [_test(condition) for condition in others]
-    decode = _times_of if all(condition.name.startswith("MetaData.") for condition in others) else msgspec.json.decode
-    return [row_id for row_id in ids if _passes(decode(table.rows[row_id]), tests)]
+            tests.append(set(map(number_of, condition.values)).__contains__)
+        elif condition.name == "MetaData.LastUpdatedTime" and condition.operator in _COMPARE:
+            moment = _moment(condition.name, condition.values[0]).timestamp()
+            tests.append(partial(_updated, table, _COMPARE[condition.operator], moment))
+    rest = [
+        _test(condition)
+        for condition in conditions
+        if condition.name != "Id" and not (condition.name == "MetaData.LastUpdatedTime" and condition.operator in _COMPARE)
+    ]
+    if rest:
+        tests.append(lambda number: _passes(msgspec.json.decode(table.rows[number]), rest))
+    return tests
+
+
+def _updated(table: Table, compare: Callable[[Any, Any], bool], moment: float, number: int) -> bool:
+    return compare(table.updated(number), moment)
 
 
 def _states(conditions: list[Condition]) -> set[bool]:
@@ -134,10 +150,6 @@ def _states(conditions: list[Condition]) -> set[bool]:
 
 def _passes(row: Row, tests: list[Test]) -> bool:
     return all(test(row) for test in tests)
-
-
-def _times_of(raw: bytes) -> Row:
-    return {"MetaData": _times.decode(raw).MetaData}
 
 
 def _test(condition: Condition) -> Test:

@@ -10,6 +10,7 @@ import msgspec
 from lab.intuit import faults
 from lab.intuit.clock import Clock, row_time
 from lab.intuit.company import Company, Row
+from lab.intuit.rows import number_of
 from lab.intuit.schema import ONE_NAME_SPACE, Entity
 
 DELETED = " (deleted)"
@@ -121,7 +122,7 @@ def _put_next(company: Company, entity: Entity, row: Row, clock: Clock) -> bytes
     row["SyncToken"] = str(int(row["SyncToken"]) + 1)
     row["MetaData"] = {**row["MetaData"], "LastUpdatedTime": row_time(clock.now())}
     company[entity.name].put(row)
-    return company[entity.name].rows[row["Id"]]
+    return company[entity.name].rows[number_of(row["Id"])]
 
 
 def _create(company: Company, entity: Entity, sent: Row, clock: Clock) -> bytes:
@@ -136,7 +137,7 @@ def _create(company: Company, entity: Entity, sent: Row, clock: Clock) -> bytes:
         row.setdefault("DefaultTaxCodeRef", code)
     _check_name(company, entity, row)
     company[entity.name].put(row)
-    return company[entity.name].rows[row["Id"]]
+    return company[entity.name].rows[number_of(row["Id"])]
 
 
 def _update(company: Company, entity: Entity, sent: Row, clock: Clock) -> bytes:
@@ -149,7 +150,7 @@ def _update(company: Company, entity: Entity, sent: Row, clock: Clock) -> bytes:
         _inactivate(entity, row)
     _complete(company, entity, row, {})
     if row == held:
-        return company[entity.name].rows[held["Id"]]
+        return company[entity.name].rows[number_of(held["Id"])]
     if row[entity.label] != held[entity.label] or row.get("ParentRef") != held.get("ParentRef"):
         _check_name(company, entity, row)
     return _put_next(company, entity, row, clock)

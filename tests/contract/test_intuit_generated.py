@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lab.intuit.generate import Sizes, generate
+from lab.intuit.generate import Generator, Sizes, generate
 
 if TYPE_CHECKING:
     from tests.contract.conftest import Caller
@@ -178,6 +178,12 @@ def test_every_reference_leads_to_a_row_and_parents_of_active_rows_are_active(la
             if "ParentRef" in row and row["Active"]:
                 assert by_id[kind][row["ParentRef"]["value"]]["Active"]
     assert met == {*targets, "ParentRef"}
+
+
+def test_nothing_was_made_or_changed_after_today_however_large_the_company() -> None:
+    maker = Generator(1, Sizes(1_000_000, 2, 2))
+    rows = [maker.customer(number) for number in (*range(0, 1_000_000, 50_000), *range(999_900, 1_000_000))]
+    assert max(row["MetaData"]["LastUpdatedTime"] for row in rows) < "2026-01-01"
 
 
 def test_it_holds_what_makes_such_companies_hard(large: dict[str, list[dict[str, Any]]]) -> None:
