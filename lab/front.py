@@ -18,7 +18,9 @@ USAGE = """usage: ./kit COMMAND [ARGUMENTS]
   lab up|down|status          the internet in a box: a router, an edge host, an outside world; needs root
   lab shell HOST              a root shell on one of its hosts
   lint                        ansible-lint, ruff, mypy and the import contracts
-  bench intuit|import|kills   measure reading and importing a large company; kill imports
+  bench intuit|import         measure reading and importing a large company
+  bench kills|refresh_kills   kill imports, and renewals of the connection, again and again
+  bench faults                meet every fault of Intuit at every request; writes docs/faults.md
   docs                        write the generated parts of docs/ anew
 """
 
@@ -47,7 +49,13 @@ def lint(arguments: list[str]) -> int:
     return 1 if failed else 0
 
 
-BENCHES = {"intuit": "tests.bench.intuit", "import": "tests.bench.importing", "kills": "tests.bench.kills"}
+BENCHES = {
+    "intuit": "tests.bench.intuit",
+    "refresh_kills": "tests.bench.refresh_kills",
+    "faults": "tests.bench.faults",
+    "import": "tests.bench.importing",
+    "kills": "tests.bench.kills",
+}
 
 
 def bench(arguments: list[str]) -> int:

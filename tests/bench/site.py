@@ -34,6 +34,13 @@ class Bench:
         """Opened anew, as each command does."""
         return steps.Site(config.load(self.folder / "bench.toml"))
 
+    def connect(self) -> None:
+        """Give the site a fresh grant."""
+        grant = requests.post(f"{self.address}/lab/token", json={"realm": REALM}, timeout=60).json()
+        connection = Connection(self.site.settings)
+        connection.adopt(REALM, grant["refresh_token"])
+        connection.close()
+
     def stats(self) -> dict[str, int]:
         """The look-alike's counters."""
         counters: dict[str, int] = requests.get(f"{self.address}/lab/stats", timeout=60).json()
@@ -73,10 +80,7 @@ def connected(*lookalike: str, database_url: sa.URL | None = None) -> Iterator[B
             with engine.begin() as connection:
                 connection.execute(setting.insert().values(name="tax_method", value="line_item"))
             engine.dispose()
-            grant = requests.post(f"{address}/lab/token", json={"realm": REALM}, timeout=60).json()
-            connection_ = Connection(bench.site.settings)
-            connection_.adopt(REALM, grant["refresh_token"])
-            connection_.close()
+            bench.connect()
             yield bench
 
 

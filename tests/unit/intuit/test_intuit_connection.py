@@ -37,6 +37,7 @@ from qbo_sync.intuit import (
     authorize,
 )
 from qbo_sync.intuit.oauth import parse_callback
+from tests.bench import refresh_kills, site
 
 BROWSER = "a browser"
 
@@ -235,17 +236,17 @@ def start(program: str, lab: Lab, folder: Path, count: int = 1) -> list[subproce
     return processes
 
 
-@pytest.mark.parametrize("rotation", [["--strict-rotation"], []], ids=["strict", "daily"])
-def test_processes_with_one_old_token_refresh_once(tmp_path: Path, rotation: list[str]) -> None:
+@pytest.mark.parametrize(("rotation", "count"), [(["--strict-rotation"], 16), ([], 4)], ids=["strict", "daily"])
+def test_processes_with_one_old_token_refresh_once(tmp_path: Path, rotation: list[str], count: int) -> None:
     with running(*rotation, "--latency-ms", "300", "--customers", "5") as base:
         lab = Lab(base)
         settings = lab.settings(tmp_path)
         lab.connect(settings)
         age(settings)
         before = lab.stats()["refreshes"]
-        readers = start(READER, lab, tmp_path, count=6)
+        readers = start(READER, lab, tmp_path, count=count)
         outputs = [reader.communicate(timeout=60) for reader in readers]
-        assert [reader.returncode for reader in readers] == [0] * 6, outputs
+        assert [reader.returncode for reader in readers] == [0] * count, outputs
         assert len({out for out, _ in outputs}) == 1
         assert lab.stats()["refreshes"] == before + 1
 
@@ -273,6 +274,16 @@ def test_a_killed_refresher_leaves_a_usable_or_a_clearly_lost_grant(lab: Lab, co
         with Intuit.open(connected) as intuit:
             assert intuit.company_info()
     assert survived, "a kill between two refreshes must not cost the grant"
+
+
+def test_a_refresh_killed_at_any_step_costs_no_grant_that_could_be_kept() -> None:
+    """The small share of `./kit bench refresh_kills`."""
+    with site.connected("--strict-rotation", "--customers", "5", "--vendors", "1", "--items", "1", "--limits", "off") as bench:
+        steps, seen = refresh_kills.campaign(bench, 12)
+    assert steps > 100
+    assert seen["kept: the old token was still good"] > 0
+    assert seen["kept: the new token was on the disk"] > 0
+    assert not [outcome for outcome in seen if outcome.startswith("WRONG")], seen
 
 
 def test_a_polite_signal_waits_for_the_new_token(tmp_path: Path) -> None:

@@ -5,17 +5,48 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from intuit_lab import Lab
 
 from lab.intuit.query import parse
-from qbo_sync.intuit import query
+from qbo_sync.config import Settings
+from qbo_sync.intuit import Intuit, query
 
 
-@given(st.text(st.characters(exclude_categories=["Cs", "Cc"])))
+@given(st.text(st.characters(exclude_categories=["Cs"])))
 def test_any_name_survives_quoting(name: str) -> None:
     statement = parse(query.select("Customer", [f"DisplayName = {query.quote(name)}"]))
     assert [condition.values for condition in statement.conditions] == [(name,)]
+
+
+NAMES = st.text(st.characters(exclude_categories=["Cs"])) | st.lists(
+    st.sampled_from(["'", "\\", "''", "\\'", "%", "&", "+", "#", ";", "--", " OR ", "\n", "é", "é", "𝄞", "‮", "a"])
+).map("".join)
+
+
+@given(NAMES, NAMES)
+def test_a_name_never_becomes_part_of_the_statement(name: str, other: str) -> None:
+    statement = parse(query.count("Item", [f"Name = {query.quote(name)}", f"Sku IN ({query.quote(other)}, {query.quote(name)})"]))
+    assert [(c.name, c.operator, c.values) for c in statement.conditions] == [
+        ("Name", "=", (name,)),
+        ("Sku", "in", (other, name)),
+    ]
+    assert (statement.count, statement.order, statement.start) == (True, (), 1)
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(NAMES.filter(bool))
+def test_a_record_is_found_by_whatever_it_is_called(lab: Lab, connected: Settings, name: str) -> None:
+    row = {"Id": "77", "SyncToken": "0", "Name": name, "Active": True}
+    lab.post(
+        "entities/PaymentMethod",
+        {**row, "MetaData": {"CreateTime": "2026-01-01T00:00:00Z", "LastUpdatedTime": "2026-01-01T00:00:00Z"}},
+    )
+    with Intuit.open(connected, sleep=lambda _seconds: None) as intuit:
+        assert [
+            found["Name"] for found in intuit.query("PaymentMethod", where=f"Name = {query.quote(name)}") if found["Id"] == "77"
+        ] == [name]
 
 
 @given(st.datetimes(), st.integers(-14 * 4, 14 * 4))

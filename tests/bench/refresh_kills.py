@@ -1,0 +1,160 @@
+"""What a killed refresh costs: `./kit bench refresh_kills [KILLS]`, by SIGKILL, against a look-alike that rotates strictly.
+
+Three of four kills are spread evenly over the lines of our own code that a refresh runs through, the fourth comes at a random
+moment, which may lie inside the database or the network. A grant may be lost only when Intuit had changed the refresh token and
+the new one was not on the disk yet: no client could have kept it then. Such a loss must be plain to see.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sqlite3
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import qbo_sync.intuit
+from qbo_sync.config import Settings
+from qbo_sync.errors import ReconnectNeeded
+from qbo_sync.intuit import Connection, GrantState
+from tests.bench.site import Bench, connected
+
+OURS = str(Path(qbo_sync.intuit.__file__).parent)
+
+
+def main(arguments: list[str]) -> int:
+    """Print how many kills fell where, and what they cost; exit code 1 when a grant was lost without need."""
+    kills = int(arguments[0]) if arguments else 200
+    with connected("--strict-rotation", "--customers", "5", "--vendors", "1", "--items", "1", "--limits", "off") as bench:
+        steps, seen = campaign(bench, kills)
+    print(f"{kills} kills over {steps} steps of a refresh, strict rotation:")
+    for outcome in sorted(seen):
+        print(f"  {seen[outcome]:4} {outcome}")
+    needless = sum(number for outcome, number in seen.items() if outcome.startswith("WRONG"))
+    print(f"grants lost that a correct client could have kept: {needless}")
+    return 1 if needless else 0
+
+
+def campaign(bench: Bench, kills: int, seed: int = 3) -> tuple[int, Counter[str]]:
+    """Kill a refresh so many times; the number of its steps, and how often each outcome was seen."""
+    chance = random.Random(seed)
+    settings = bench.site.settings
+    steps, seconds = _measured(settings)
+    seen: Counter[str] = Counter()
+    at_steps = max(2, kills * 3 // 4)
+    for number in range(kills):
+        before, generation = bench.stats()["refreshes"], _generation(settings)
+        if number < at_steps:
+            _kill_at_step(settings, 1 + number * (steps - 1) // (at_steps - 1))
+        else:
+            _kill_after(settings, chance.uniform(0, 1.2 * seconds))
+        seen[_outcome(bench, settings, before, generation)] += 1
+    return steps, seen
+
+
+def _outcome(bench: Bench, settings: Settings, refreshes: int, generation: int) -> str:
+    saved = _generation(settings) > generation
+    if _integrity(settings) != "ok":
+        return "WRONG: the database is damaged"
+    connection = Connection(settings)
+    try:
+        connection.access_token(force=True)
+    except ReconnectNeeded:
+        renewed = bench.stats()["refreshes"] > refreshes
+        plain = connection.state() is GrantState.reconnect_needed
+        bench.connect()
+        if saved or not renewed or not plain:
+            return "WRONG: a grant was lost that could have been kept, or silently"
+        return "lost, and said so: Intuit had changed the token, the new one was not on the disk yet"
+    finally:
+        connection.close()
+    return "kept: the new token was on the disk" if saved else "kept: the old token was still good"
+
+
+def _measured(settings: Settings) -> tuple[int, float]:
+    """Steps and seconds of a refresh, once everything is loaded and cached."""
+    _refresh(settings)
+    steps = 0
+
+    def count() -> None:
+        nonlocal steps
+        steps += 1
+
+    _traced(settings, count)
+    began = time.monotonic()
+    _refresh(settings)
+    return steps, time.monotonic() - began
+
+
+def _refresh(settings: Settings) -> None:
+    connection = Connection(settings)
+    connection.access_token(force=True)
+    connection.close()
+
+
+def _traced(settings: Settings, at_step: Callable[[], None]) -> None:
+    """A refresh during which ``at_step`` is called before each line of our own code."""
+
+    def trace(frame: FrameType, event: str, _argument: Any) -> Any:
+        if not frame.f_code.co_filename.startswith(OURS):
+            return None
+        if event == "line":
+            at_step()
+        return trace
+
+    sys.settrace(trace)
+    try:
+        _refresh(settings)
+    finally:
+        sys.settrace(None)
+
+
+def _kill_at_step(settings: Settings, step: int) -> None:
+    left = step
+
+    def countdown() -> None:
+        nonlocal left
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    _await(_forked(lambda: _traced(settings, countdown)))
+
+
+def _kill_after(settings: Settings, seconds: float) -> None:
+    child = _forked(lambda: _refresh(settings))
+    time.sleep(seconds)
+    os.kill(child, signal.SIGKILL)
+    _await(child)
+
+
+def _forked(act: Callable[[], None]) -> int:
+    """A child that has everything loaded already; it never returns into this program."""
+    child = os.fork()
+    if child == 0:
+        try:
+            act()
+        finally:
+            os._exit(0)
+    return child
+
+
+def _await(child: int) -> None:
+    os.waitpid(child, 0)
+
+
+def _generation(settings: Settings) -> int:
+    with closing(sqlite3.connect(settings.store.directory / "state.db", timeout=30)) as db:
+        return int(db.execute("SELECT max(generation) FROM token_mark").fetchone()[0])
+
+
+def _integrity(settings: Settings) -> str:
+    with closing(sqlite3.connect(settings.store.directory / "state.db", timeout=30)) as db:
+        return str(db.execute("PRAGMA integrity_check").fetchone()[0])
