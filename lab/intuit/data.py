@@ -181,7 +181,8 @@ def _decode(body: bytes) -> dict[str, Any]:
 
 
 def _write(call: Call, entity: Entity) -> bytes:
-    operation = call.parameters.get("operation", "update")
+    # Payments and sales receipts are voided by an update that includes it (documented), invoices by an operation.
+    operation = "void" if call.parameters.get("include") == "void" else call.parameters.get("operation", "update")
     answer = writes.write(call.company, entity, operation, _decode(call.body), call.lab.clock)
     return _envelope(call, entity.name, answer)
 

@@ -56,6 +56,11 @@ def invalid_id(value: str) -> ServiceFault:
     return ServiceFault("2030", "Invalid ID", f"Id should be a valid number. Supplied value:{value}", element="Id")
 
 
+def invalid_reference(name: str) -> ServiceFault:
+    """2500: a reference to a record that is not there (the code is documented, the text guessed)."""
+    return ServiceFault("2500", "Invalid Reference Id", f"Invalid Reference Id : {name} is not the Id of a record", element=name)
+
+
 def required(name: str) -> ServiceFault:
     """2020: a property that must be there (recorded)."""
     return ServiceFault("2020", REQUIRED, f"Required parameter {name} is missing in the request", element=name)

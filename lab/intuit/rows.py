@@ -11,6 +11,7 @@ import weakref
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterator, MutableMapping
+from pathlib import Path
 
 # In alphabetical order, so that words sort before numbers and among themselves as Intuit's do.
 WORDS = {"CustomSalesTax": -3, "NON": -2, "TAX": -1}
@@ -40,7 +41,7 @@ class Packed:
         self._ends = array("Q", [0])
         self._pending = bytearray()
         handle, name = tempfile.mkstemp(prefix="qbo-kit-lab-")
-        os.unlink(name)
+        Path(name).unlink()
         self._file = handle
         weakref.finalize(self, os.close, handle)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from lab.intuit import faults
+from lab.intuit import faults, transactions
 from lab.intuit.clock import Clock, row_time
 from lab.intuit.company import Company, Row
 from lab.intuit.rows import number_of
@@ -47,7 +47,7 @@ KNOWN: dict[str, frozenset[str]] = {
         "Account": f"{NESTED} SubAccount Description Classification AccountType AccountSubType AcctNum CurrentBalance"
         " CurrentBalanceWithSubAccounts CurrencyRef TaxCodeRef AccountAlias TxnLocationType OpeningBalance",
     }.items()
-}
+} | transactions.KNOWN
 
 # What a new object holds when the request names only what it must (recorded for customers, vendors and items).
 DEFAULTS: dict[str, Callable[[], Row]] = {
@@ -127,11 +127,12 @@ def _put_next(company: Company, entity: Entity, row: Row, clock: Clock) -> bytes
 
 def _create(company: Company, entity: Entity, sent: Row, clock: Clock) -> bytes:
     given = {name: value for name, value in sent.items() if name not in SERVER_GIVEN}
-    row = {**DEFAULTS[entity.name](), **without_empty(given)}
-    now = row_time(clock.now())
+    if entity.name in transactions.KINDS:
+        row = {**transactions.new(company, entity, without_empty(given), clock), **_stamp(company, transactions.KINDS, clock)}
+        company[entity.name].put(row)
+        return company[entity.name].rows[number_of(row["Id"])]
     shared = ONE_NAME_SPACE if entity.name in ONE_NAME_SPACE else (entity.name,)
-    row |= {"domain": "QBO", "sparse": False, "Id": company.next_id(*shared), "SyncToken": "0", "Active": True}
-    row["MetaData"] = {"CreateTime": now, "LastUpdatedTime": now}
+    row = {**DEFAULTS[entity.name](), **without_empty(given), **_stamp(company, shared, clock), "Active": True}
     _complete(company, entity, row, sent)
     if entity.name == "Customer" and (code := _default_tax_code(company)):
         row.setdefault("DefaultTaxCodeRef", code)
@@ -140,9 +141,19 @@ def _create(company: Company, entity: Entity, sent: Row, clock: Clock) -> bytes:
     return company[entity.name].rows[number_of(row["Id"])]
 
 
+def _stamp(company: Company, shared: tuple[str, ...], clock: Clock) -> Row:
+    """What every new object gets; ``shared`` are the entities whose Ids come from one counter."""
+    now = row_time(clock.now())
+    times = {"CreateTime": now, "LastUpdatedTime": now}
+    return {"domain": "QBO", "sparse": False, "Id": company.next_id(*shared), "SyncToken": "0", "MetaData": times}
+
+
 def _update(company: Company, entity: Entity, sent: Row, clock: Clock) -> bytes:
     held = _held(company, entity, sent)
     changes = {name: value for name, value in sent.items() if name not in READ_ONLY}
+    if entity.name in transactions.KINDS:
+        row = without_empty(transactions.changed(company, entity, held, changes))
+        return _put_next(company, entity, row, clock) if row != held else company[entity.name].rows[number_of(held["Id"])]
     row = without_empty({**(held if sent.get("sparse") else _kept_by_full_update(entity, held)), **changes})
     if changes.get(entity.label) and "PrintOnCheckName" in held and not sent.get("PrintOnCheckName") and not sent.get("sparse"):
         row["PrintOnCheckName"] = changes[entity.label]
