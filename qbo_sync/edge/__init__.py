@@ -5,8 +5,8 @@ roles' action plugins and ``qbo-sync doctor`` call it. Everything refuses before
 :class:`~qbo_sync.errors.KitError` that says what failed, what was seen and what to do next.
 
 Entry points
-    ``dns.provider(name, token_file=…, api_url=…, api_ca_file=…)``
-        the DNS provider; ``cloudflare`` is the one there is.
+    ``dns.provider(name, **dns.Settings)``
+        the DNS provider: ``cloudflare``, ``rfc2136``, ``lexicon``, or ``manual`` (a person; every change is a ``Waiting``).
     ``dns.present(provider, name=…, zone=…, address=…, site=…, ttl=3600, adopt=False, check=False)``
         the A record stands, is ours and is DNS-only; returns a ``dns.Outcome``. ``dns.absent(…)`` removes our own record only;
         ``provider.restore(zone, outcome.before)`` puts back what was there.
@@ -21,5 +21,5 @@ Entry points
         the last result of each step of each site, in ``store/state.json`` on the control node.
 
 ``router``, ``state`` and ``addresses`` need nothing but the standard library and run anywhere. ``dns``'s provider,
-``authoritative`` and ``preflight`` need the extra ``[control]`` (cloudflare, dnspython, publicsuffixlist).
+``authoritative`` and ``preflight`` need the extra ``[control]`` (cloudflare, dns-lexicon, dnspython, publicsuffixlist).
 """

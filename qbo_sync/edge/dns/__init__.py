@@ -7,15 +7,17 @@ and ``plan_removal``, which are pure, so that every provider behaves alike:
 * a record of ours carries the comment ``qbokit:<site>``; only such a record is changed or removed;
 * a record of somebody else that already says exactly the wanted is left as it is;
 * any other A record, and a CNAME, is a refusal, unless ``adopt`` allows to replace it; another site's record always is.
+
+A provider ``by_hand`` never writes: a person makes the changes, so nothing is refused but told, with what stands in the way.
 """
 
 from __future__ import annotations
 
 import importlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from qbo_sync.edge import addresses
 from qbo_sync.errors import Blocked, KitError, UsageError, Waiting
@@ -87,7 +89,15 @@ class Change:
 
 
 class Provider(Protocol):
-    """What every DNS provider can do. Each method raises :class:`~qbo_sync.errors.KitError`."""
+    """What every DNS provider can do. Each method raises :class:`~qbo_sync.errors.KitError`.
+
+    ``by_hand`` says that ``apply`` and ``restore`` write nothing and raise :class:`~qbo_sync.errors.Waiting` with what a person
+    has to do.
+    """
+
+    @property
+    def by_hand(self) -> bool:
+        """Whether a person makes the changes."""
 
     def zone_for(self, name: str, zone: str = "") -> Zone:
         """The zone that holds ``name``: the one given, else the closest one the account has. The right to write is checked."""
@@ -116,21 +126,44 @@ class Outcome:
         return bool(self.changes)
 
 
-# Where each provider's maker is; imported only when asked for, so that nobody needs the library of another.
-_PROVIDERS = {"cloudflare": "qbo_sync.edge.dns.cloudflare"}
+@dataclass(frozen=True)
+class Settings:
+    """What the providers need to know; each takes what concerns it.
 
-
-def provider(name: str, *, token_file: Path | str, api_url: str = "", api_ca_file: Path | str = "") -> Provider:
-    """The DNS provider of that name.
-
-    ``token_file`` holds the API token; ``api_url`` is empty for the provider's own address; ``api_ca_file`` holds the CA
-    certificates to trust instead of the system's. Raises :class:`UsageError` for an unknown name or an unusable setting.
+    ``token_file`` holds the secret: an API token (cloudflare), a TSIG key (rfc2136) or the service's options (lexicon).
+    ``api_url`` is empty for the provider's own address, ``api_ca_file`` for the system's CAs. ``service`` is lexicon's name of
+    the provider. ``server`` is the rfc2136 primary (empty: the one that the zone's SOA record names). ``resolver`` is empty for
+    the system's, ``nameservers`` for those of the delegation.
     """
-    if name not in _PROVIDERS:
-        raise UsageError(f"there is no DNS provider named {name!r}", next=f"use one of: {', '.join(sorted(_PROVIDERS))}")
-    made: Provider = importlib.import_module(_PROVIDERS[name]).make(
-        token_file=Path(token_file), api_url=api_url, api_ca_file=str(api_ca_file)
-    )
+
+    token_file: Path | str = ""
+    api_url: str = ""
+    api_ca_file: Path | str = ""
+    server: str = ""
+    service: str = ""
+    resolver: str = ""
+    nameservers: tuple[str, ...] = ()
+
+    @property
+    def secret_file(self) -> Path:
+        """The token file. Raises :class:`UsageError` when none is given."""
+        if not str(self.token_file):
+            raise UsageError(
+                "the DNS provider's API token is missing",
+                next="put the token into a file on the control node, mode 0600, and name it with dns_record_token_file",
+            )
+        return Path(self.token_file)
+
+
+# Where each provider's maker is; imported only when asked for, so that nobody needs the library of another.
+PROVIDERS = ("cloudflare", "lexicon", "manual", "rfc2136")
+
+
+def provider(name: str, **settings: Any) -> Provider:
+    """The DNS provider of that name with these :class:`Settings`. Raises :class:`UsageError` for what can't be used."""
+    if name not in PROVIDERS:
+        raise UsageError(f"there is no DNS provider named {name!r}", next=f"use one of: {', '.join(PROVIDERS)}")
+    made: Provider = importlib.import_module(f"{__name__}.{name}").make(Settings(**settings))
     return made
 
 
@@ -158,6 +191,14 @@ def wanted_record(name: str, address: str, site: str, ttl: int = TTL) -> Record:
     if not TTL_MIN <= ttl <= TTL_MAX:
         raise UsageError(f"a TTL must be {TTL_MIN} to {TTL_MAX} seconds", seen=str(ttl), next=f"use {TTL}, as the guide asks")
     return Record(name=tidy(name), type="A", content=address, ttl=ttl, comment=tag(site))
+
+
+def after(before: Snapshot, changes: Iterable[Change]) -> tuple[Record, ...]:
+    """The records at the name once the changes are made, without the providers' ids."""
+    changes = list(changes)
+    gone = [change.before for change in changes]
+    left = [record for record in before.records if record not in gone]
+    return tuple(replace(record, id="") for record in [*left, *(c.after for c in changes if c.after is not None)])
 
 
 def plan(before: Snapshot, wanted: Record, *, adopt: bool = False) -> tuple[Change, ...]:
@@ -253,7 +294,7 @@ def present(
     found = provider.zone_for(wanted.name, tidy(zone))
     _check_delegated(found)
     before = provider.snapshot(found, wanted.name)
-    changes = plan(before, wanted, adopt=adopt)
+    changes = plan(before, wanted, adopt=adopt or provider.by_hand)
     return _carry_out(provider, Outcome(found, before, changes), check)
 
 
@@ -268,11 +309,12 @@ def absent(provider: Provider, *, name: str, zone: str, site: str, check: bool =
 
 
 def _carry_out(provider: Provider, outcome: Outcome, check: bool) -> Outcome:
-    if check or not outcome.changes:
+    # A wait for a person is told in check mode too: nothing will have changed after the real run either.
+    if not outcome.changes or (check and not provider.by_hand):
         return outcome
     try:
         provider.apply(outcome.zone, outcome.before, outcome.changes)
-    except Blocked:
+    except (Blocked, Waiting):
         raise
     except KitError:
         # The first of several changes may stand. A single one is whole or not there at all.

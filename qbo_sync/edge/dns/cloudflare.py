@@ -10,14 +10,13 @@ from __future__ import annotations
 import ssl
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from pathlib import Path
 from typing import Any, TypeVar
 
 import cloudflare
 import httpx
 
 from qbo_sync.config import check_service_address, read_secret
-from qbo_sync.edge.dns import Change, Record, Snapshot, Zone, tidy
+from qbo_sync.edge.dns import Change, Record, Settings, Snapshot, Zone, tidy
 from qbo_sync.errors import Blocked, KitError, Unreachable, UsageError
 
 API_URL = "https://api.cloudflare.com/client/v4"
@@ -38,8 +37,9 @@ _RIGHTS = "make a token with Zone.DNS:Edit and Zone.Zone:Read on this zone and p
 T = TypeVar("T")
 
 
-def make(*, token_file: Path, api_url: str, api_ca_file: str) -> Cloudflare:
+def make(settings: Settings) -> Cloudflare:
     """The provider for these settings; nothing is sent yet. Raises :class:`UsageError` for an unusable one."""
+    token_file, api_ca_file = settings.secret_file, str(settings.api_ca_file)
     token = read_secret(token_file, "Cloudflare API token")
     if not token.isascii() or not token.isprintable() or " " in token:
         # Sent as it is, the HTTP library would quote it in its error.
@@ -47,7 +47,7 @@ def make(*, token_file: Path, api_url: str, api_ca_file: str) -> Cloudflare:
             f"the Cloudflare API token in {token_file} holds a space, a line end or another character no token has",
             next="put the bare token into the file: no 'Bearer', no second line",
         )
-    url = api_url or API_URL
+    url = settings.api_url or API_URL
     try:
         check_service_address("api_url", url, "custom")
         verify = ssl.create_default_context(cafile=api_ca_file or None)
@@ -59,6 +59,8 @@ def make(*, token_file: Path, api_url: str, api_ca_file: str) -> Cloudflare:
 
 class Cloudflare:
     """A :class:`qbo_sync.edge.dns.Provider`."""
+
+    by_hand = False
 
     def __init__(self, token: str, url: str, verify: ssl.SSLContext) -> None:
         self._url = url

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from qbo_sync.edge import authoritative, dns
 from qbo_sync.edge.action import KitAction
-from qbo_sync.errors import UsageError, Waiting
+from qbo_sync.errors import Waiting
 
 
 class ActionModule(KitAction):
@@ -26,6 +26,8 @@ class ActionModule(KitAction):
         "token_file": {"type": "str", "default": "", "no_log": False},
         "api_url": {"type": "str", "default": ""},
         "api_ca_file": {"type": "str", "default": ""},
+        "server": {"type": "str", "default": ""},
+        "service": {"type": "str", "default": ""},
         "nameservers": {"type": "list", "elements": "str", "default": []},
         "resolver": {"type": "str", "default": ""},
         "timeout_s": {"type": "int", "default": 300},
@@ -33,16 +35,11 @@ class ActionModule(KitAction):
 
     def work(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """Make or remove the record, then wait until the world sees it."""
-        if not arguments["token_file"]:
-            raise UsageError(
-                "the DNS provider's API token is missing",
-                next="put the token into a file on the control node, mode 0600, and name it with dns_record_token_file",
-            )
         provider = dns.provider(
             arguments["provider"],
-            token_file=self.secret_file(arguments["token_file"]),
-            api_url=arguments["api_url"],
-            api_ca_file=arguments["api_ca_file"],
+            token_file=self.secret_file(arguments["token_file"]) if arguments["token_file"] else "",
+            nameservers=tuple(arguments["nameservers"]),
+            **{name: arguments[name] for name in ("api_url", "api_ca_file", "server", "service", "resolver")},
         )
         outcome = self._change(provider, arguments)
         result = {"changed": outcome.changed, "diff": _diff(outcome), "zone": outcome.zone.name}

@@ -11,11 +11,13 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import edge_bind
 import pytest
 from edge_dns_server import DnsServer, serving
 from edge_lab import KEY, SOA, ZONE, Lab, write_secret
 
 from lab.cloudflare.process import running
+from lab.world import image
 
 TOKENS = "good\nreader read mycompany.com\nnarrow edit other.example\n"
 
@@ -52,6 +54,29 @@ def second_name_server() -> Iterator[DnsServer]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def bind_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[edge_bind.Bind]:
+    need(image.available() or "")
+    with edge_bind.running(tmp_path_factory.mktemp("bind")) as server:
+        yield server
+
+
+@pytest.fixture
+def bind(bind_server: edge_bind.Bind) -> edge_bind.Bind:
+    """A real BIND with nothing but the zone's own records."""
+    hosts = ("qbo", "_qbokit.qbo", "www", "office")
+    bind_server.edit(*(f"del {host}" for host in hosts))
+    return bind_server
+
+
+def need(missing: str) -> None:
+    """Skip for what this machine lacks, or fail where nothing may be skipped."""
+    if missing and os.environ.get("KIT_REQUIRE_LAB") == "1":
+        pytest.fail(missing)
+    if missing:
+        pytest.skip(missing)
+
+
 def missing_for_namespaces() -> str:
     """What keeps this machine from making network namespaces with nftables, or an empty text."""
     if os.geteuid() != 0:
@@ -65,11 +90,7 @@ def missing_for_namespaces() -> str:
 @pytest.fixture
 def namespaces() -> Iterator[Any]:
     """Makes network namespaces; ``namespaces()`` gives the name of a new one, with its loopback up. All are gone afterwards."""
-    missing = missing_for_namespaces()
-    if missing:
-        if os.environ.get("KIT_REQUIRE_LAB") == "1":
-            pytest.fail(missing)
-        pytest.skip(missing)
+    need(missing_for_namespaces())
     with ExitStack() as stack:
 
         def make() -> str:
