@@ -7,7 +7,7 @@ the run's fence, and keeps rows, links and journal together.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import sqlalchemy as sa
-from sqlalchemy import Connection, CursorResult, RowMapping, Table, exc, func, select
+from sqlalchemy import Connection, CursorResult, Table, exc, func, select
 
 from qbo_sync.errors import Blocked
 from qbo_sync.miracle import journal
-from qbo_sync.miracle.engine import concerns_a_row, lock, said, unreachable_if_down
+from qbo_sync.miracle.engine import concerns_a_row, insert_many, lock, said, unreachable_if_down
 from qbo_sync.miracle.profile import KindMap
 
 if TYPE_CHECKING:
@@ -46,6 +46,9 @@ class Inserted:
     qbo_id: str
     miracle_id: str
     problem: str = ""
+
+
+Json = dict[str, Any]
 
 
 class _Unclear(Exception):
@@ -160,36 +163,31 @@ class Chunk:
 
     def insert(self, kind: str, pending: Sequence[Pending]) -> list[Inserted]:
         """Insert rows, their links and their journal. A row the database refuses comes back with its problem."""
-        made: list[tuple[Pending, RowMapping]] = []
-        refused: list[Inserted] = []
         part, table = self._part(kind)
+        made: list[tuple[Pending, Json]] = []
+        refused: list[Inserted] = []
         self._insert(part, table, pending, made, refused)
         if made:
-            journalled = [
-                {
-                    "run_id": self.run.run_id,
-                    "seq": self.run.next_seq(),
-                    "kind": kind,
-                    "table_name": part.table,
-                    "miracle_id": str(row[part.id]),
-                    "qbo_id": one.qbo_id,
-                    "row_hash": row_hash(row),
-                    "state": "made",
-                    "name": one.name,
-                }
-                for one, row in made
-            ]
-            self.connection.execute(self.journal.row.insert(), journalled)
+            self._note(kind, part, made)
             self.link(kind, [(one.qbo_id, str(row[part.id]), one.sync_token) for one, row in made], "made")
         done = {one.qbo_id: Inserted(one.qbo_id, str(row[part.id])) for one, row in made} | {r.qbo_id: r for r in refused}
         return [done[one.qbo_id] for one in pending]
+
+    def _note(self, kind: str, part: KindMap, made: Sequence[tuple[Pending, Json]]) -> None:
+        run_id, next_seq = self.run.run_id, self.run.next_seq
+        rows = [
+            (run_id, next_seq(), kind, part.table, str(row[part.id]), one.qbo_id, row_hash(row), "made", one.name)
+            for one, row in made
+        ]
+        columns = ("run_id", "seq", "kind", "table_name", "miracle_id", "qbo_id", "row_hash", "state", "name")
+        insert_many(self.connection, self.journal.row, columns, rows)
 
     def _insert(
         self,
         part: KindMap,
         table: Table,
         pending: Sequence[Pending],
-        made: list[tuple[Pending, RowMapping]],
+        made: list[tuple[Pending, Json]],
         refused: list[Inserted],
     ) -> None:
         """All together; where the database refuses, half and half, down to the row in trouble; one by one where unclear."""
@@ -211,69 +209,47 @@ class Chunk:
         else:
             made += zip(pending, rows, strict=True)
 
-    def _together(self, part: KindMap, table: Table, pending: Sequence[Pending]) -> Sequence[RowMapping]:
+    def _together(self, part: KindMap, table: Table, pending: Sequence[Pending]) -> list[Json]:
         """Insert, then read back what stands above the highest id of before: whole rows, what defaults and triggers did included.
 
         The table is held, so nobody else's row can be among them.
         """
         key = table.c[part.id]
         before = self.connection.execute(select(func.max(key))).scalar()
-        self.connection.execute(table.insert(), self._values(part, table, pending))
+        columns, values = _values(part, table, pending)
+        insert_many(self.connection, table, columns, values)
         statement = select(table).order_by(key)
-        rows = self.connection.execute(statement if before is None else statement.where(key > before)).mappings().all()
+        result = self.connection.execute(statement if before is None else statement.where(key > before))
+        names = list(result.keys())
+        rows = [dict(zip(names, row, strict=True)) for row in result]
         name = part.columns["name"]
-        if len(rows) != len(pending) or any(
-            str(row[name]).strip().casefold() != one.values["name"].strip().casefold()
-            for row, one in zip(rows, pending, strict=True)
+        if len(rows) != len(pending) or not all(
+            _same(row[name], one.values["name"]) for row, one in zip(rows, pending, strict=True)
         ):
             raise _Unclear
         return rows
 
-    def _alone(self, part: KindMap, table: Table, one: Pending) -> RowMapping:
+    def _alone(self, part: KindMap, table: Table, one: Pending) -> Json:
         """Insert one row whose id the database tells."""
-        (values,) = self._values(part, table, [one])
+        columns, (values,) = _values(part, table, [one])
+        statement = table.insert().values(dict(zip(columns, values, strict=True)))
         key = table.c[part.id]
         if list(table.primary_key) == [key]:
-            made = _new_key(self.connection.execute(table.insert().values(values)))
+            made = _new_key(self.connection.execute(statement))
         else:
-            made = self.connection.execute(table.insert().values(values).returning(key)).scalar_one()
+            made = self.connection.execute(statement.returning(key)).scalar_one()
         row = self.connection.execute(select(table).where(key == made)).mappings().one_or_none()
         if row is None:
             raise _Unclear
-        return row
-
-    def _values(self, part: KindMap, table: Table, pending: Sequence[Pending]) -> list[dict[str, Any]]:
-        """What is sent: the columns that any of the rows has a value for; the others are left to the database's defaults."""
-        given: set[str] = set().union(*(p.values for p in pending))
-        fields = [(f, c) for f, c in part.columns.items() if f in given]
-        rows = [{column: p.values.get(field) for field, column in fields} for p in pending]
-        for field, column in fields:
-            kind = table.c[column].type
-            if field in part.references and isinstance(kind, sa.Integer):
-                for row in rows:
-                    row[column] = None if row[column] is None else int(str(row[column]))
-            elif isinstance(kind, sa.String):
-                for row in rows:
-                    if isinstance(row[column], Decimal):
-                        row[column] = format(row[column], "f")
-        return rows
+        return dict(row)
 
     def link(self, kind: str, links: Sequence[tuple[str, str, str]], state: str) -> None:
         """Save links (QBO id, Miracle id, SyncToken) of records that have none."""
-        rows = [
-            {
-                "realm": self.miracle.realm,
-                "kind": kind,
-                "qbo_id": qbo_id,
-                "miracle_id": miracle_id,
-                "sync_token": sync_token,
-                "state": state,
-                "run_id": self.run.run_id,
-            }
-            for qbo_id, miracle_id, sync_token in links
-        ]
+        realm, run_id = self.miracle.realm, self.run.run_id
+        rows = [(realm, kind, qbo_id, miracle_id, sync_token, state, run_id) for qbo_id, miracle_id, sync_token in links]
+        columns = ("realm", "kind", "qbo_id", "miracle_id", "sync_token", "state", "run_id")
         if rows:
-            self.connection.execute(self.journal.link.insert(), rows)
+            insert_many(self.connection, self.journal.link, columns, rows)
 
     # --- taking back -------------------------------------------------------------------------------------------
 
@@ -362,6 +338,33 @@ class Chunk:
         return part, self.miracle.table(part.table)
 
 
+def _values(part: KindMap, table: Table, pending: Sequence[Pending]) -> tuple[list[str], list[list[Any]]]:
+    """The columns that any of the rows has a value for (the others are left to the database's defaults), and the values."""
+    given: set[str] = set().union(*(p.values for p in pending))
+    fields = [f for f in part.columns if f in given]
+    columns = [part.columns[f] for f in fields]
+    rows = [[p.values.get(field) for field in fields] for p in pending]
+    for position, (field, column) in enumerate(zip(fields, columns, strict=True)):
+        convert = _converter(field in part.references, table.c[column].type)
+        if convert is not None:
+            for row in rows:
+                row[position] = None if row[position] is None else convert(row[position])
+    return columns, rows
+
+
+def _converter(reference: bool, column: sa.types.TypeEngine[Any]) -> Callable[[Any], Any] | None:
+    if reference and isinstance(column, sa.Integer):
+        return int
+    if isinstance(column, sa.String):  # a database without decimals keeps them as text
+        return lambda value: format(value, "f") if isinstance(value, Decimal) else value
+    return None
+
+
+def _same(stored: Any, sent: str) -> bool:
+    """Whether that may be the row: columns pad, triggers trim or capitalise."""
+    return bool(stored == sent) or str(stored).strip().casefold() == sent.strip().casefold()
+
+
 def _new_key(result: CursorResult[Any]) -> Any:
     key = result.inserted_primary_key
     if key is None:
@@ -369,6 +372,6 @@ def _new_key(result: CursorResult[Any]) -> Any:
     return key[0]
 
 
-def row_hash(row: Mapping[str, Any] | RowMapping) -> str:
+def row_hash(row: Mapping[str, Any]) -> str:
     """SHA-256 over a whole row, the same on every reading of an unchanged row."""
-    return hashlib.sha256(msgspec.json.encode(dict(row), enc_hook=str)).hexdigest()
+    return hashlib.sha256(msgspec.json.encode(row if isinstance(row, dict) else dict(row), enc_hook=str)).hexdigest()

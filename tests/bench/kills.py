@@ -12,7 +12,7 @@ import os
 import random
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -70,11 +70,11 @@ class Target:
         assert plan is not None
         return plan
 
-    def apply(self, plan: Plan) -> None:
-        """One import, as `qbo-sync import` applies its plan."""
+    def apply(self, plan: Plan, progress: Callable[[], object] = lambda: None) -> None:
+        """One import, as `qbo-sync import` applies its plan. ``progress`` is called after every chunk."""
         with Miracle.open(self.settings, self.realm) as miracle:
             run = miracle.begin_run(new_id(), "import", plan.id)
-            applying.apply(plan, miracle, run, CHUNK_ROWS, lambda *_: None)
+            applying.apply(plan, miracle, run, CHUNK_ROWS, lambda *_: progress())
             run.finish()
 
     def undo(self) -> int:
@@ -146,13 +146,14 @@ def measure(bench: Bench, rounds: int, seed: int) -> Tally:
     target, tally = Target(bench), Tally()
     plan = target.plan()
     before = target.rows()
-    began = time.monotonic()
-    target.apply(plan)
-    seconds, result, complete = time.monotonic() - began, target.picture(), target.links()
+    chunks: list[float] = []
+    target.apply(plan, lambda: chunks.append(time.monotonic()))
+    a_chunk_s = (chunks[-1] - chunks[0]) / (len(chunks) - 1)
+    result, complete = target.picture(), target.links()
     _undo(target, before, tally, "undisturbed")
     for number in range(rounds):
         cut = target.engine.dialect.name in CUT and number % 2 == 1
-        _disturbed(target, plan, chance.uniform(0, 1.1 * seconds), cut, tally)
+        _disturbed(target, plan, chance.randrange(len(chunks)), chance.uniform(0, 2 * a_chunk_s), cut, tally)
         tally.inside += 0 < target.links() < complete
         target.apply(plan)
         if target.picture() != result:
@@ -162,16 +163,21 @@ def measure(bench: Bench, rounds: int, seed: int) -> Tally:
     return tally
 
 
-def _disturbed(target: Target, plan: Plan, after_s: float, cut: bool, tally: Tally) -> None:
+def _disturbed(target: Target, plan: Plan, chunks: int, after_s: float, cut: bool, tally: Tally) -> None:
+    """Start an import, let it write some chunks, and end it some seconds later."""
+    reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
         status = 1
         try:
             with suppress(Unreachable):  # what an import says when its connection is cut
-                target.apply(plan)
+                target.apply(plan, lambda: os.write(writer, b"."))
             status = 0
         finally:
             os._exit(status)
+    os.close(writer)
+    for _ in range(chunks):
+        os.read(reader, 1)
     time.sleep(after_s)
     if cut:
         target.cut()
@@ -180,6 +186,7 @@ def _disturbed(target: Target, plan: Plan, after_s: float, cut: bool, tally: Tal
         os.kill(child, signal.SIGKILL)
         tally.killed += 1
     _, ended = os.waitpid(child, 0)
+    os.close(reader)
     if ended not in (0, signal.SIGKILL):
         tally.wrong.append(f"the import ended with status {ended}")
 

@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.dialects import mssql
+from sqlalchemy.dialects.mssql import pymssql
 from sqlalchemy.schema import CreateSchema, CreateTable, ExecutableDDLElement
 
 from qbo_sync.miracle import Miracle, journal, load, reference
 from qbo_sync.miracle.database import Pending, engine_for
-from qbo_sync.miracle.engine import lock_statement
+from qbo_sync.miracle.engine import insert_statement, lock_statement
 
 DIALECT = mssql.dialect(deprecate_large_types=True)  # as SQLAlchemy sets it on SQL Server 2012 and later
 PARAMETERS_AT_MOST = 2100
@@ -73,10 +74,12 @@ def test_every_statement_can_be_said_in_its_dialect(sent: list[tuple[Any, int]])
     assert words == {"SELECT", "INSERT", "UPDATE", "DELETE", *savepoints}
 
 
-def test_rows_are_inserted_without_output_so_that_tables_with_triggers_take_them(sent: list[tuple[Any, int]]) -> None:
-    many = [compiled(s) for s, _ in sent if isinstance(s, sa.Insert) and s.table.name == "inventory_item"]
-    assert many
-    assert not [text for text in many if "OUTPUT" in text]
+def test_rows_are_inserted_without_output_so_that_tables_with_triggers_take_them() -> None:
+    table = sa.Table(
+        "Order Details", sa.MetaData(schema="dbo"), sa.Column("Group", sa.Unicode(50)), sa.Column("name", sa.Unicode(50))
+    )
+    said = insert_statement(pymssql.dialect(), table, ["Group", "name"])
+    assert said == "INSERT INTO dbo.[Order Details] ([Group], name) VALUES (%s, %s)"
 
 
 def test_ids_are_given_by_identity_and_texts_keep_every_script() -> None:
