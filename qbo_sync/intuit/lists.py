@@ -20,7 +20,7 @@ from qbo_sync.intuit.query import PAGE_ROWS, Active
 
 Row = dict[str, Any]
 # Pages asked for and not yet taken by the reader: enough to keep every connection busy, and all that is ever held in memory.
-_AHEAD = 16
+_AHEAD = 12
 _ROUNDS = 3
 # Looked back only when Intuit does not say what time it is.
 _CLOCKS_DIFFER = timedelta(minutes=5)

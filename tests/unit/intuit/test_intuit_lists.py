@@ -34,7 +34,7 @@ def large() -> Iterator[Lab]:
 @pytest.fixture
 def site(large: Lab, tmp_path: Path) -> Settings:
     large.post("reset", {})
-    settings = large.settings(tmp_path, requests_per_second=9.5)
+    settings = large.settings(tmp_path)
     large.connect(settings)
     return settings
 
@@ -100,7 +100,7 @@ def disturbed(lab: Lab, site: Settings, act: Callable[[], None], nth: int, times
 
     with between(lab.base, count) as base:
         settings = site.model_copy(update={"intuit": site.intuit.model_copy(update={"api_url": base})})
-        with Intuit.open(settings) as intuit:
+        with Intuit.open(settings, sleep=lambda _seconds: None) as intuit:
             yield intuit
 
 
