@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from lab.intuit.company import Company
+from lab.intuit.grants import ACCOUNTING
 from lab.intuit.injected import parse_rules
 from lab.intuit.load import merge_answer
 from lab.intuit.schema import BY_LOWER
 from lab.intuit.state import Lab
+from lab.intuit.webhooks import FORMATS, Address
 
 
 def _bad(text: str) -> Response:
@@ -26,9 +29,12 @@ def _lab(request: Request) -> Lab:
 
 
 def _company(request: Request) -> Company:
-    """The company named by ``?realm=``, or the first one."""
+    """The company named by ``?realm=``, or the first one; 400 for a realm that is none of ours."""
     companies = _lab(request).companies
-    return companies[request.query_params.get("realm", next(iter(companies)))]
+    realm = request.query_params.get("realm", next(iter(companies)))
+    if realm not in companies:
+        raise HTTPException(400, f"no company {realm}")
+    return companies[realm]
 
 
 async def _json(request: Request) -> Any:
@@ -63,6 +69,7 @@ async def clock(request: Request) -> Response:
     """Move the clock: ``{"advance_s": N}``."""
     lab = _lab(request)
     lab.clock.advance(float((await _json(request))["advance_s"]))
+    lab.webhooks.wake()
     return JSONResponse({"offset_s": lab.clock.offset_s})
 
 
@@ -76,13 +83,13 @@ async def faults(request: Request) -> Response:
 
 
 async def token(request: Request) -> Response:
-    """A fresh grant: ``{"realm": ID, "client_id": ID?}``; without them the first company and the first app."""
+    """A fresh grant: ``{"realm": ID?, "client_id": ID?, "scope": TEXT?}``; else the first company, the first app, accounting."""
     lab = _lab(request)
     asked = await _json(request)
     realm, client_id = asked.get("realm", next(iter(lab.companies))), asked.get("client_id", next(iter(lab.grants.apps)))
     if realm not in lab.companies or client_id not in lab.grants.apps:
         return _bad("no such realm or client_id")
-    grant, access = lab.grants.grant(client_id, realm)
+    grant, access = lab.grants.grant(client_id, realm, frozenset(asked.get("scope", ACCOUNTING).split()))
     return JSONResponse({**lab.grants.answer(grant, access, hard_expiry=True), "realmId": realm})
 
 
@@ -114,12 +121,49 @@ async def load(request: Request) -> Response:
     return JSONResponse({name: len(table.rows) for name, table in company.tables.items() if table.rows})
 
 
+async def webhook(request: Request) -> Response:
+    """GET: every delivery and its attempts. POST: send ``{"events": [{"name", "id", "operation", …}], "format": …}``."""
+    webhooks = _lab(request).webhooks
+    if request.method == "GET":
+        return JSONResponse(webhooks.report())
+    realm, asked = _company(request).realm, await _json(request)
+    try:
+        events = [
+            webhooks.event(
+                str(each.get("realm", realm)),
+                each["name"],
+                str(each["id"]),
+                each["operation"],
+                event_id=str(each.get("event_id", "")),
+                deleted_id=str(each.get("deleted_id", "")),
+            )
+            for each in asked["events"]
+        ]
+        webhooks.send(events, asked.get("format", ""))
+    except (KeyError, ValueError) as error:
+        return _bad(f"not an event that can be sent: {error}")
+    return JSONResponse({"events": [event.id for event in events]})
+
+
+async def webhook_address(request: Request) -> Response:
+    """Register where to tell changes: ``{"url", "verifier_token", "format"?, "ca_file"?}``; from then on every write is told."""
+    asked = await _json(request)
+    if set(asked) - {"url", "verifier_token", "format", "ca_file"} or not {"url", "verifier_token"} <= set(asked):
+        return _bad("url and verifier_token are needed; format and ca_file may be given")
+    if asked.get("format", FORMATS[0]) not in FORMATS:
+        return _bad(f"format is one of {', '.join(FORMATS)}")
+    _lab(request).webhooks.address = Address(**asked)
+    return JSONResponse({})
+
+
 ROUTES = [
     Route("/lab/stats", stats),
     Route("/lab/reset", reset, methods=["POST"]),
     Route("/lab/clock", clock, methods=["POST"]),
     Route("/lab/faults", faults, methods=["POST"]),
     Route("/lab/token", token, methods=["POST"]),
+    Route("/lab/webhook", webhook, methods=["GET", "POST"]),
+    Route("/lab/webhook/address", webhook_address, methods=["POST"]),
     Route("/lab/load", load, methods=["POST"]),
     Route("/lab/entities/{entity}", entities, methods=["GET", "POST"]),
 ]

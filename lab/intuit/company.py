@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import compress
 from typing import Any
 
 import msgspec
@@ -133,8 +134,19 @@ class Table:
             if inactive_too:
                 self._orders[key] = self.sort(self.rows.numbers(), order)
             else:
-                self._orders[key] = array("q", filter(self.active, self.ordered(order, inactive_too=True)))
+                self._orders[key] = array("q", self._only_active(self.ordered(order, inactive_too=True)))
         return self._orders[key]
+
+    def _only_active(self, numbers: Sequence[int]) -> Iterable[int]:
+        packed = self.rows.packed
+        return compress(numbers, packed.active) if numbers is packed.numbers else filter(self.active, numbers)
+
+    def updated_where(self, numbers: Iterable[int], test: Callable[[float], bool]) -> Iterable[int]:
+        """Those of the numbers whose last update passes the test."""
+        packed = self.rows.packed
+        if numbers is packed.numbers:
+            return compress(numbers, map(test, packed.updated))
+        return (number for number in numbers if test(self.updated(number)))
 
     def sort(self, numbers: Sequence[int], order: Order) -> Sequence[int]:
         """These numbers, which come in the order of Id, in another order."""

@@ -16,6 +16,7 @@ from lab.intuit import faults, query, select, writes
 from lab.intuit.clock import answer_time, parse_time
 from lab.intuit.company import Company
 from lab.intuit.faults import ServiceFault
+from lab.intuit.grants import Grant
 from lab.intuit.schema import BY_LOWER, Entity
 from lab.intuit.state import Lab
 
@@ -32,6 +33,7 @@ class Call:
     request: Request
     path: list[str]
     body: bytes
+    client_id: str
 
     @property
     def parameters(self) -> dict[str, str]:
@@ -62,10 +64,10 @@ async def endpoint(request: Request) -> Response:
     """Let a request in, or not, and answer it."""
     lab: Lab = request.app.state.lab
     realm, path = request.path_params["realm"], request.path_params["path"].rstrip("/").split("/")
-    refused = _refused(lab, request, realm, batch=path[0] == "batch")
-    if refused is not None:
-        return refused
-    call = Call(lab, lab.companies[realm], request, path, await request.body())
+    grant = _admitted(lab, request, realm, path)
+    if isinstance(grant, Response):
+        return grant
+    call = Call(lab, lab.companies[realm], request, path, await request.body(), grant.client_id)
     try:
         status, body = 200, _replayed(call)
     except ServiceFault as fault:
@@ -74,7 +76,7 @@ async def endpoint(request: Request) -> Response:
     return Response(body, status, {**_headers(), "Content-Type": kind})
 
 
-def _refused(lab: Lab, request: Request, realm: str, *, batch: bool) -> Response | None:
+def _admitted(lab: Lab, request: Request, realm: str, path: list[str]) -> Grant | Response:
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token:
         return _gateway(401, faults.general_authentication_xml(lab.clock))
@@ -84,10 +86,13 @@ def _refused(lab: Lab, request: Request, realm: str, *, batch: bool) -> Response
         return _gateway(401, body, **{"Www-Authenticate": 'Bearer realm="Intuit", error="invalid_token"'})
     if grant.realm != realm:
         return _gateway(403, faults.gateway(403, "3100", "ApplicationAuthorizationFailed", lab.clock))
-    if not lab.limits.admit(realm, grant.client_id, batch=batch):
+    reads = request.method == "GET" or path[0] in ("query", "batch")
+    if not lab.limits.admit(realm, grant.client_id, batch=path[0] == "batch") or (
+        reads and not lab.limits.admit_read(grant.client_id)
+    ):
         lab.stats.throttled += 1
         return _gateway(429, faults.throttled().body(lab.clock))
-    return None
+    return grant
 
 
 def _replayed(call: Call) -> bytes:
@@ -144,6 +149,7 @@ def _select(call: Call, text: str) -> bytes:
 
 
 def _meter(call: Call, queries: int = 1) -> None:
+    call.lab.limits.count_read(call.client_id)
     call.lab.stats.metered += 1
     call.lab.stats.metered_by_query += queries
 
@@ -183,8 +189,14 @@ def _decode(body: bytes) -> dict[str, Any]:
 def _write(call: Call, entity: Entity) -> bytes:
     # Payments and sales receipts are voided by an update that includes it (documented), invoices by an operation.
     operation = "void" if call.parameters.get("include") == "void" else call.parameters.get("operation", "update")
-    answer = writes.write(call.company, entity, operation, _decode(call.body), call.lab.clock)
-    return _envelope(call, entity.name, answer)
+    return _envelope(call, entity.name, _written(call, entity, operation, _decode(call.body)))
+
+
+def _written(call: Call, entity: Entity, operation: str, sent: dict[str, Any]) -> bytes:
+    answer = writes.write(call.company, entity, operation, sent, call.lab.clock)
+    what = {"delete": "Delete", "void": "Void"}.get(operation, "Update" if "Id" in sent else "Create")
+    call.lab.webhooks.changed(call.company.realm, entity.name, msgspec.json.decode(answer)["Id"], what)
+    return answer
 
 
 def _batch(call: Call) -> bytes:
@@ -216,7 +228,7 @@ def _batch_answer(call: Call, item: dict[str, Any]) -> tuple[str, bytes]:
     for name, row in item.items():
         if name.lower() in BY_LOWER and isinstance(row, dict):
             entity = BY_LOWER[name.lower()]
-            return entity.name, writes.write(call.company, entity, str(item.get("operation", "update")), row, call.lab.clock)
+            return entity.name, _written(call, entity, str(item.get("operation", "update")), row)
     raise faults.unsupported("of a batch item without an entity")
 
 

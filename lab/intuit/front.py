@@ -6,8 +6,10 @@ A plain ASGI layer, because some faults (a body cut off, a connection closed wit
 from __future__ import annotations
 
 import asyncio
+import random
 import re
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -15,7 +17,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from lab.intuit import faults
+from lab.intuit import faults, writes
+from lab.intuit.injected import InjectedFault
+from lab.intuit.rows import id_of
+from lab.intuit.schema import BY_LOWER
 from lab.intuit.state import Lab
 
 _FROM = re.compile(r"\bfrom\s+(\w+)", re.IGNORECASE)
@@ -37,6 +42,7 @@ class Front:
     def __init__(self, app: ASGIApp, lab: Lab) -> None:
         self.app = app
         self.lab = lab
+        self.random = random.Random(11)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"].startswith("/lab/"):
@@ -53,19 +59,33 @@ class Front:
             stats.in_flight -= is_data
 
     async def _delayed(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self.lab.latency_s:
-            await asyncio.sleep(self.lab.latency_s)
+        if self.lab.latency_s or self.lab.jitter_s:
+            await asyncio.sleep(self.lab.latency_s + self.random.uniform(0, self.lab.jitter_s))
         if not self.lab.faults:
             await self.app(scope, receive, send)
             return
         body = await _read(receive)
         path, entity = scope["path"], _entity(scope, body)
-        fault = next((rule.fault for rule in self.lab.faults if rule.matches(path, entity)), "")
-        await self._handler(fault)(scope, _replay(body, receive), send)
+        rule = next((rule for rule in self.lab.faults if rule.matches(path, entity)), None)
+        if rule is not None and rule.fault == "moved":
+            self._move(path, entity)
+        handler = self.app if rule is None else self._handler(rule)
+        await handler(scope, _replay(body, receive), send)
 
-    def _handler(self, fault: str) -> Handler:
+    def _move(self, path: str, entity: str) -> None:
+        """Somebody renames the first row meanwhile, so that in the order of names all others move up."""
+        known = BY_LOWER.get(entity.lower())
+        company = self.lab.companies.get(path.split("/")[3]) if known else None
+        if known is None or company is None or known.name not in writes.DEFAULTS:
+            return
+        table = company[known.name]
+        first = table.ordered(known.order, inactive_too=False)[:1]
+        for number in first:
+            writes.rename(company, known, id_of(number), f"\uffee moved {number}", self.lab.clock)
+
+    def _handler(self, rule: InjectedFault) -> Handler:
         clock = self.lab.clock
-        match fault:
+        match rule.fault:
             case "401":
                 detail = "Token expired: injected"
                 return JSONResponse(faults.gateway(401, "3200", "AuthenticationFailed", clock, detail=detail), 401)
@@ -87,6 +107,8 @@ class Front:
                 return self._wrong_content_type
             case "closed":
                 return _closed
+            case "slow_body":
+                return partial(self._slow_body, rule.seconds)
         return self.app
 
     async def _truncated(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -101,6 +123,21 @@ class Front:
         await self.app(scope, receive, half)
         scope["state"]["transport"].close()
         await _gone(receive)
+
+    async def _slow_body(self, seconds: float, scope: Scope, receive: Receive, send: Send) -> None:
+        """The body in ten parts with a wait before each."""
+
+        async def slowly(message: Message) -> None:
+            body = message.get("body", b"")
+            if message["type"] == "http.response.body" and body:
+                size = -(-len(body) // 10)
+                for start in range(0, len(body), size):
+                    await asyncio.sleep(seconds / 10)
+                    await send({**message, "body": body[start : start + size], "more_body": True})
+                message = {**message, "body": b""}
+            await send(message)
+
+        await self.app(scope, receive, slowly)
 
     async def _wrong_content_type(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def as_html(message: Message) -> None:

@@ -427,10 +427,14 @@ class Generator:
             rows.append({**row, **self._common("Category", number, str(LARGE + 120_000 + 31 * number))})
         return rows
 
+    def item_active(self, number: int) -> bool:
+        """About one in ten is inactive."""
+        return number % 10 != 6
+
     def item(self, number: int) -> Row:
         """One product or service."""
         chance = self._random("Item", number)
-        active = number % 10 != 6
+        active = self.item_active(number)
         suffix = "" if active else DELETED
         kind = ("Service", "Inventory", "NonInventory", "Inventory")[number % 4]
         name = self._item_name(kind, number)

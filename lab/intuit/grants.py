@@ -6,6 +6,7 @@ import hmac
 import secrets
 from dataclasses import dataclass, field
 
+from lab.intuit import identity
 from lab.intuit.clock import Clock
 
 CODE_LIFE_S = 600
@@ -14,7 +15,9 @@ REFRESH_LIFE_S = 8_726_400
 ROTATE_AFTER_S = 86_400
 HARD_LIFE_S = 5 * 365 * 86_400
 ACCOUNTING = "com.intuit.quickbooks.accounting"
-SCOPES = frozenset({ACCOUNTING, "com.intuit.quickbooks.payment"})
+SCOPES = frozenset({ACCOUNTING, "com.intuit.quickbooks.payment"}) | identity.SCOPES
+# So long before the hard end a refresh no longer moves the soft one, unless the app asks to be told of the hard end.
+LAST_DAYS_S = 30 * 86_400
 
 
 class GrantError(Exception):
@@ -47,6 +50,7 @@ class Code:
     realm: str
     redirect_uri: str
     expires: float
+    scopes: frozenset[str]
 
 
 @dataclass
@@ -55,6 +59,8 @@ class Grant:
 
     client_id: str
     realm: str
+    scopes: frozenset[str]
+    since: float
     hard_expires: float
     refresh_value: str = ""
     value_since: float = 0.0
@@ -89,10 +95,10 @@ class Grants:
             raise GrantError("invalid_client", status=401)
         return app
 
-    def authorize(self, app: App, realm: str, redirect_uri: str) -> str:
+    def authorize(self, app: App, realm: str, redirect_uri: str, scopes: frozenset[str]) -> str:
         """A code for the app, after a person agreed."""
         code = "XAB11" + secrets.token_hex(24)
-        self.codes[code] = Code(app.client_id, realm, redirect_uri, self.clock.seconds() + CODE_LIFE_S)
+        self.codes[code] = Code(app.client_id, realm, redirect_uri, self.clock.seconds() + CODE_LIFE_S, scopes)
         return code
 
     def exchange(self, app: App, code: str, redirect_uri: str) -> tuple[Grant, str]:
@@ -104,15 +110,17 @@ class Grants:
             or (held.client_id, held.redirect_uri) != (app.client_id, redirect_uri)
         ):
             raise GrantError("invalid_grant", "Token invalid")
-        return self.grant(app.client_id, held.realm)
+        return self.grant(app.client_id, held.realm, held.scopes)
 
-    def grant(self, client_id: str, realm: str) -> tuple[Grant, str]:
+    def grant(self, client_id: str, realm: str, scopes: frozenset[str] = frozenset({ACCOUNTING})) -> tuple[Grant, str]:
         """A fresh grant without any code: what a code is exchanged for, and the admin interface's short cut."""
-        grant = Grant(client_id, realm, self.clock.seconds() + HARD_LIFE_S)
+        now = self.clock.seconds()
+        grant = Grant(client_id, realm, scopes, now, now + HARD_LIFE_S)
+        grant.expires = self._soft_end(grant)
         self._new_value(grant)
         return grant, self._new_access(grant)
 
-    def renew(self, app: App, value: str) -> tuple[Grant, str]:
+    def renew(self, app: App, value: str, *, hard_expiry: bool = False) -> tuple[Grant, str]:
         """A new access token for a refresh value, which changes when it is a day old. Raises ``invalid_grant``."""
         grant = self.refresh.get(value)
         if grant is None:
@@ -127,7 +135,8 @@ class Grants:
         self.refreshes += 1
         if self.strict_rotation or self.clock.seconds() - grant.value_since >= ROTATE_AFTER_S:
             self._new_value(grant)
-        self._extend(grant)
+        if hard_expiry or grant.hard_expires - self.clock.seconds() > LAST_DAYS_S:
+            grant.expires = self._soft_end(grant)
         return grant, self._new_access(grant)
 
     def revoke(self, app: App, token: str) -> None:
@@ -159,15 +168,14 @@ class Grants:
             answer["x_refresh_token_hard_expires_in"] = round(grant.hard_expires - now)
         return answer
 
-    def _extend(self, grant: Grant) -> None:
-        grant.expires = min(self.clock.seconds() + REFRESH_LIFE_S, grant.hard_expires)
+    def _soft_end(self, grant: Grant) -> float:
+        return min(self.clock.seconds() + REFRESH_LIFE_S, grant.hard_expires)
 
     def _new_value(self, grant: Grant) -> None:
         # The former value stays known, so that its use is told apart from a value that never was.
         grant.refresh_value = "AB11" + secrets.token_hex(23)
         grant.value_since = self.clock.seconds()
         self.refresh[grant.refresh_value] = grant
-        self._extend(grant)
 
     def _new_access(self, grant: Grant) -> str:
         token = "eyJlbmMi" + secrets.token_urlsafe(96)

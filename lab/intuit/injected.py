@@ -6,7 +6,7 @@ import random
 from dataclasses import dataclass, field
 from typing import Any
 
-NAMES = ("401", "403", "429", "429_xml", "500", "503_html", "truncated", "closed", "wrong_content_type")
+NAMES = ("401", "403", "429", "429_xml", "500", "503_html", "truncated", "closed", "wrong_content_type", "slow_body", "moved")
 CONDITIONS = ("nth", "entity", "share", "path", "times")
 
 
@@ -14,10 +14,12 @@ CONDITIONS = ("nth", "entity", "share", "path", "times")
 class InjectedFault:
     """``when`` conditions that must all hold: ``nth`` request (1-based, of those the other conditions let through),
     ``entity``, ``share`` (0 to 1, drawn from a fixed seed), ``path`` (part of the request's path); ``times`` limits how often.
+    ``seconds`` is how long ``slow_body`` takes.
     """
 
     when: dict[str, Any]
     fault: str
+    seconds: float = 2.0
     seen: int = 0
     fired: int = 0
     random: random.Random = field(default_factory=lambda: random.Random(7))
@@ -51,5 +53,5 @@ def parse_rules(document: Any) -> list[InjectedFault]:
             raise ValueError(f"unknown fault {fault}; known: {', '.join(NAMES)}")
         if unknown := set(when) - set(CONDITIONS):
             raise ValueError(f"unknown condition {', '.join(sorted(unknown))}; known: {', '.join(CONDITIONS)}")
-        rules.append(InjectedFault(when, fault))
+        rules.append(InjectedFault(when, fault, float(rule.get("seconds", InjectedFault.seconds))))
     return rules

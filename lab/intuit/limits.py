@@ -1,4 +1,6 @@
-"""Intuit's throttles (fact 2.7): 500 requests a minute per realm, 10 a second per realm and app, 40 batches a minute."""
+"""Intuit's throttles (fact 2.7): 500 requests a minute per realm, 10 a second per realm and app, 40 batches a minute; and the
+monthly budget of metered reads of an app (fact 2.11).
+"""
 
 from __future__ import annotations
 
@@ -24,9 +26,11 @@ BATCHES = Rule(40, 60.0)
 class Limits:
     """Sliding windows over the lab's clock. Refused requests don't count against the window."""
 
-    def __init__(self, clock: Clock, *, enabled: bool) -> None:
+    def __init__(self, clock: Clock, *, enabled: bool, monthly_reads: int = 0) -> None:
         self.clock = clock
         self.enabled = enabled
+        self.monthly_reads = monthly_reads
+        self._reads: dict[tuple[str, str], int] = defaultdict(int)
         self._seen: dict[tuple[str, ...], deque[float]] = defaultdict(deque)
 
     def admit(self, realm: str, app: str, *, batch: bool) -> bool:
@@ -43,9 +47,21 @@ class Limits:
             self._seen[key].append(now)
         return True
 
+    def admit_read(self, app: str) -> bool:
+        """Whether the app's budget of reads for this month (by the lab's clock) has any left; 0 is no limit."""
+        return not self.monthly_reads or self._reads[self._month(app)] < self.monthly_reads
+
+    def count_read(self, app: str) -> None:
+        """One more metered read of this month."""
+        self._reads[self._month(app)] += 1
+
     def reset(self) -> None:
-        """Forget all windows."""
+        """Forget all windows and what was read."""
         self._seen.clear()
+        self._reads.clear()
+
+    def _month(self, app: str) -> tuple[str, str]:
+        return app, f"{self.clock.now():%Y-%m}"
 
     def _full(self, key: tuple[str, ...], rule: Rule, now: float) -> bool:
         seen = self._seen[key]

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from lab.intuit import identity
 from lab.intuit.grants import ACCOUNTING, SCOPES, App, GrantError
 from lab.intuit.state import Lab
 
@@ -118,7 +119,8 @@ def _decide(lab: Lab, app: App, asked: dict[str, str]) -> Response:
     realm = asked.get("realm", "")
     if realm not in lab.companies:
         raise ConsentError("That company is not one of yours.")
-    return _back(asked, code=lab.grants.authorize(app, realm, asked["redirect_uri"]), realmId=realm)
+    code = lab.grants.authorize(app, realm, asked["redirect_uri"], frozenset(asked["scope"].split()))
+    return _back(asked, code=code, realmId=realm)
 
 
 def _back(asked: dict[str, str], **answer: str) -> Response:
@@ -135,6 +137,7 @@ def _page(title: str, body: str, status: int = 200) -> Response:
 async def token(request: Request) -> Response:
     """Exchange of a code, or refresh."""
     lab: Lab = request.app.state.lab
+    hard = request.headers.get("x-include-refresh-token-hard-expires-in", "").lower() == "true"
     try:
         if not request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
             raise GrantError("invalid_request")
@@ -144,15 +147,35 @@ async def token(request: Request) -> Response:
             case "authorization_code":
                 grant, access = lab.grants.exchange(app, _needed(form, "code"), _needed(form, "redirect_uri"))
             case "refresh_token":
-                grant, access = lab.grants.renew(app, _needed(form, "refresh_token"))
+                grant, access = lab.grants.renew(app, _needed(form, "refresh_token"), hard_expiry=hard)
             case None | "":
                 raise GrantError("invalid_request")
             case _:
                 raise GrantError("unsupported_grant_type")
     except GrantError as error:
         return JSONResponse(error.body(), status_code=error.status, headers=TOKEN_HEADERS)
-    hard = request.headers.get("x-include-refresh-token-hard-expires-in", "").lower() == "true"
-    return JSONResponse(lab.grants.answer(grant, access, hard_expiry=hard), headers=TOKEN_HEADERS)
+    answer = lab.grants.answer(grant, access, hard_expiry=hard)
+    if "openid" in grant.scopes:
+        issuer = f"{base_url(lab, request)}/op/v1"
+        answer["id_token"] = lab.signer.id_token(issuer, app.client_id, grant.realm, grant.since, lab.clock.seconds())
+    return JSONResponse(answer, headers=TOKEN_HEADERS)
+
+
+async def jwks(request: Request) -> Response:
+    """The key with which id_tokens are signed."""
+    return JSONResponse(request.app.state.lab.signer.jwks())
+
+
+async def userinfo(request: Request) -> Response:
+    """Who the person behind an access token is; only for grants with the scope ``openid`` (the refusals are guessed)."""
+    lab: Lab = request.app.state.lab
+    _, _, token = request.headers.get("authorization", "").partition(" ")
+    grant = lab.grants.holder(token)
+    if grant is None:
+        return JSONResponse({"error": "invalid_token"}, 401, {"Www-Authenticate": 'Bearer error="invalid_token"'})
+    if "openid" not in grant.scopes:
+        return JSONResponse({"error": "insufficient_scope"}, 403, {"Www-Authenticate": 'Bearer error="insufficient_scope"'})
+    return JSONResponse(identity.userinfo(grant.scopes), headers={"Cache-Control": "no-store"})
 
 
 async def revoke(request: Request) -> Response:
@@ -199,4 +222,6 @@ ROUTES = [
     Route("/connect/oauth2", consent, methods=["GET", "POST"]),
     Route("/oauth2/v1/tokens/bearer", token, methods=["POST"]),
     Route("/v2/oauth2/tokens/revoke", revoke, methods=["POST"]),
+    Route("/op/v1/jwks", jwks),
+    Route("/v1/openid_connect/userinfo", userinfo),
 ]

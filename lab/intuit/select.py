@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
-from functools import partial
 from typing import Any
 
 import msgspec
@@ -19,7 +18,6 @@ from lab.intuit.rows import number_of
 from lab.intuit.schema import BY_ID, BY_LOWER, Entity
 
 Test = Callable[[Row], bool]
-NumberTest = Callable[[int], bool]
 
 _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     "=": lambda left, right: left == right,
@@ -104,6 +102,8 @@ def _found(table: Table, conditions: list[Condition], order: Order) -> Sequence[
         return table.ordered(order, inactive_too=True)
     # Few rows are left as a rule, so they are found in the order of Id and sorted then.
     found: Iterable[int] = table.ordered(BY_ID, inactive_too=False in wanted_states)
+    for condition in filter(_on_update, others):
+        found = table.updated_where(found, _update_test(condition))
     if wanted_states == {False}:
         found = (number for number in found if not table.active(number))
     elif not wanted_states:
@@ -111,32 +111,23 @@ def _found(table: Table, conditions: list[Condition], order: Order) -> Sequence[
     if active and table.entity.pseudo_ids:
         # Pseudo tax codes have no property Active, so no condition on it finds them.
         found = (number for number in found if number >= 0)
-    for test in _tests(table, others):
-        found = filter(test, found)
+    for condition in others:
+        if condition.name == "Id":
+            found = filter(set(map(number_of, condition.values)).__contains__, found)
+    tests = [_test(condition) for condition in others if condition.name != "Id" and not _on_update(condition)]
+    if tests:
+        found = (number for number in found if _passes(msgspec.json.decode(table.rows[number]), tests))
     return table.sort(list(found), order)
 
 
-def _tests(table: Table, conditions: list[Condition]) -> list[NumberTest]:
-    """Cheap tests first: those that need no look into the row."""
-    tests: list[NumberTest] = []
-    for condition in conditions:
-        if condition.name == "Id":
-            tests.append(set(map(number_of, condition.values)).__contains__)
-        elif condition.name == "MetaData.LastUpdatedTime" and condition.operator in _COMPARE:
-            moment = _moment(condition.name, condition.values[0]).timestamp()
-            tests.append(partial(_updated, table, _COMPARE[condition.operator], moment))
-    rest = [
-        _test(condition)
-        for condition in conditions
-        if condition.name != "Id" and not (condition.name == "MetaData.LastUpdatedTime" and condition.operator in _COMPARE)
-    ]
-    if rest:
-        tests.append(lambda number: _passes(msgspec.json.decode(table.rows[number]), rest))
-    return tests
+def _on_update(condition: Condition) -> bool:
+    """Whether the table can answer a condition without a look into its rows."""
+    return condition.name == "MetaData.LastUpdatedTime" and condition.operator in _COMPARE
 
 
-def _updated(table: Table, compare: Callable[[Any, Any], bool], moment: float, number: int) -> bool:
-    return compare(table.updated(number), moment)
+def _update_test(condition: Condition) -> Callable[[float], bool]:
+    compare, moment = _COMPARE[condition.operator], _moment(condition.name, condition.values[0]).timestamp()
+    return lambda updated: compare(updated, moment)
 
 
 def _states(conditions: list[Condition]) -> set[bool]:

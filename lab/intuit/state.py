@@ -7,8 +7,10 @@ from dataclasses import dataclass, field, fields
 from lab.intuit.clock import Clock
 from lab.intuit.company import Company
 from lab.intuit.grants import Grants
+from lab.intuit.identity import Signer
 from lab.intuit.injected import InjectedFault
 from lab.intuit.limits import Limits
+from lab.intuit.webhooks import Webhooks
 
 
 @dataclass
@@ -41,17 +43,21 @@ class Lab:
     limits: Limits
     companies: dict[str, Company]
     latency_s: float = 0.0
+    jitter_s: float = 0.0
     public_url: str = ""
     stats: Stats = field(default_factory=Stats)
     faults: list[InjectedFault] = field(default_factory=list)
     replays: dict[tuple[str, str], tuple[bytes, bytes]] = field(default_factory=dict)
+    signer: Signer = field(default_factory=Signer)
+    webhooks: Webhooks = field(init=False)
     pristine: dict[str, Company] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.webhooks = Webhooks(self.clock)
         self.pristine = {realm: company.copy() for realm, company in self.companies.items()}
 
     def reset(self) -> None:
-        """Data, clock, counters, faults and throttles as at the start. Grants stay, so that clients stay connected."""
+        """Data, clock, counters, faults, throttles and webhooks as at the start. Grants stay, so that clients stay connected."""
         self.companies = {realm: company.copy() for realm, company in self.pristine.items()}
         self.clock.offset_s = 0.0
         self.stats.reset()
@@ -59,3 +65,4 @@ class Lab:
         self.limits.reset()
         self.faults.clear()
         self.replays.clear()
+        self.webhooks.clear()

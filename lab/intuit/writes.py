@@ -86,6 +86,12 @@ def write(company: Company, entity: Entity, operation: str, sent: Row, clock: Cl
     return _update(company, entity, sent, clock) if "Id" in sent else _create(company, entity, sent, clock)
 
 
+def rename(company: Company, entity: Entity, row_id: str, name: str, clock: Clock) -> None:
+    """Give a record another name, as a person in the browser would."""
+    row = company[entity.name].get(row_id) or {}
+    write(company, entity, "update", {"Id": row_id, "SyncToken": row["SyncToken"], "sparse": True, entity.label: name}, clock)
+
+
 def _held(company: Company, entity: Entity, sent: Row) -> Row:
     """The object to change, if it is there and the sender knows its newest version."""
     held = company[entity.name].get(str(sent.get("Id", "")))

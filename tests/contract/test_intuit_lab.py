@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address
@@ -281,3 +283,38 @@ def test_the_company_writes_times_with_its_own_offset() -> None:
     assert offset("2026-11-01T08:59:59+00:00") == "-07:00"
     assert offset("2026-11-01T09:00:00+00:00") == "-08:00"
     assert parse_time("2026-07-15T12:00:00") == parse_time("2026-07-15T12:00:00-07:00")
+
+
+def test_a_slow_body_comes_whole_and_late(intuit: Caller) -> None:
+    quick = intuit.query("select * from Vendor")
+    intuit.lab("faults", [{"when": {"nth": 1}, "fault": "slow_body", "seconds": 0.5}])
+    began = time.monotonic()
+    slow = intuit.query("select * from Vendor")
+    assert time.monotonic() - began >= 0.5
+    assert slow.json()["QueryResponse"] == quick.json()["QueryResponse"]
+
+
+def test_a_row_renamed_between_pages_makes_the_order_of_names_skip_one_and_the_order_of_ids_none(intuit: Caller) -> None:
+    everything = {row["Id"] for row in intuit.rows("Customer", "maxresults 1000")}
+    for order, missed in (("", 1), ("orderby Id", 0)):
+        intuit.lab("faults", [{"when": {"nth": 2}, "fault": "moved"}])
+        pages = [intuit.rows("Customer", f"{order} startposition {start} maxresults 60") for start in (1, 61)]
+        assert len(everything) - len({row["Id"] for page in pages for row in page}) == missed
+
+
+def test_jitter_adds_to_each_answer_by_chance(start: Callable[..., Caller]) -> None:
+    shaky = start("--jitter-ms", "300")
+    chance = random.Random(11)
+    for _ in range(3):
+        began = time.monotonic()
+        assert shaky.get("preferences").status_code == 200
+        assert time.monotonic() - began >= chance.uniform(0, 0.3)
+
+
+def test_the_monthly_budget_of_reads_ends_reading_until_the_month_is_over(start: Callable[..., Caller]) -> None:
+    intuit = start("--limits", "off", "--monthly-reads", "3")
+    assert [intuit.query("select * from Term").status_code for _ in range(4)] == [200, 200, 200, 429]
+    assert intuit.post("vendor", {"DisplayName": "Still Written Supply"}).status_code == 200
+    intuit.lab("clock", {"advance_s": 32 * 86_400})
+    intuit.grant = intuit.lab("token", {})
+    assert intuit.query("select * from Term").status_code == 200

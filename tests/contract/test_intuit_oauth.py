@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
+import jwt
 import pytest
 
 from tests.contract.conftest import CLIENT, REDIRECT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     import requests
 
@@ -272,3 +275,82 @@ def test_keys_may_also_come_in_the_form(intuit: Caller) -> None:
     keys = {"client_id": CLIENT[0], "client_secret": CLIENT[1]}
     answer = intuit.http.post(f"{intuit.url}/oauth2/v1/tokens/bearer", data={**form, **keys}, timeout=30)
     assert answer.status_code == 200
+
+
+# Who signed in ------------------------------------------------------------------------------------------------------------
+
+
+def test_openid_gives_an_id_token_that_its_key_proves_and_userinfo_tells_what_was_asked_for(intuit: Caller) -> None:
+    plain = exchange(intuit, decide(intuit, "allow")["code"]).json()
+    assert "id_token" not in plain
+    scope = "com.intuit.quickbooks.accounting openid email"
+    form = Form(consent_page(intuit, scope=scope).text)
+    back = intuit.http.post(
+        intuit.url + form.action, data={**form.fields, "decision": "allow"}, allow_redirects=False, timeout=30
+    )
+    code = parse_qs(urlsplit(back.headers["Location"]).query)["code"][0]
+    token = exchange(intuit, code).json()
+    discovery = intuit.http.get(f"{intuit.url}/.well-known/openid_configuration", timeout=30).json()
+    keys = jwt.PyJWKSet.from_dict(intuit.http.get(discovery["jwks_uri"], timeout=30).json())
+    key = keys[jwt.get_unverified_header(token["id_token"])["kid"]]
+    claims = jwt.decode(token["id_token"], key, algorithms=["RS256"], audience=CLIENT[0], issuer=discovery["issuer"])
+    assert claims["realmid"] == intuit.grant["realmId"]
+    assert claims["exp"] - claims["iat"] == 3600
+    told = {
+        name: intuit.http.get(
+            discovery["userinfo_endpoint"], headers={"Authorization": f"Bearer {each['access_token']}"}, timeout=30
+        )
+        for name, each in {"openid": token, "plain": plain, "nobody": {"access_token": "x"}}.items()
+    }
+    assert told["openid"].json() == {"sub": claims["sub"], "email": "bookkeeper@example.com", "emailVerified": True}
+    assert [told[name].status_code for name in ("plain", "nobody")] == [403, 401]
+
+
+def test_each_company_has_its_own_books_and_each_app_its_own_grants(start: Callable[..., Caller], tmp_path: Path) -> None:
+    other = {"client_id": "other-app", "secret": "other-secret", "redirect_uris": ["https://other.example/cb"], "name": "Other"}
+    (tmp_path / "app.json").write_text(json.dumps(other))
+    intuit = start("--limits", "off", "--realm", "101", "--realm", "202", "--app", str(tmp_path / "app.json"))
+    one, two = (intuit.lab("token", {"realm": realm, "client_id": "other-app"}) for realm in ("101", "202"))
+
+    def names(realm: str, token: str) -> requests.Response:
+        headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
+        address = f"{intuit.url}/v3/company/{realm}/query"
+        return intuit.http.get(address, params={"query": "select * from Customer"}, headers=headers, timeout=30)
+
+    first, second = names("101", one["access_token"]), names("202", two["access_token"])
+    assert (first.status_code, second.status_code) == (200, 200)
+    assert first.json()["QueryResponse"] != second.json()["QueryResponse"]
+    assert names("202", one["access_token"]).status_code == 403
+    page = consent_page(intuit, client_id="other-app", redirect_uri="https://other.example/cb").text
+    assert "Other" in Form(page).text
+    assert page.count("<option") == 2
+    assert_error(renew(intuit, one["refresh_token"]), "invalid_grant")
+    form = {"grant_type": "refresh_token", "refresh_token": one["refresh_token"]}
+    mine = intuit.http.post(f"{intuit.url}/oauth2/v1/tokens/bearer", data=form, auth=("other-app", "other-secret"), timeout=30)
+    assert mine.status_code == 200
+
+
+def test_a_grant_ends_after_a_hundred_days_unused_and_after_five_years_in_any_case(intuit: Caller) -> None:
+    """In the last 30 days before the hard end, only an app that asks for that end moves the soft one."""
+    unused, silent, asking = (intuit.lab("token", {})["refresh_token"] for _ in range(3))
+    for days in [100] * 18:
+        intuit.lab("clock", {"advance_s": days * DAY_S})
+        told = renew(intuit, silent).json()
+        silent = told["refresh_token"]
+        answer = intuit.http.post(
+            f"{intuit.url}/oauth2/v1/tokens/bearer",
+            data={"grant_type": "refresh_token", "refresh_token": asking},
+            headers={"x-include-refresh-token-hard-expires-in": "true"},
+            auth=CLIENT,
+            timeout=30,
+        ).json()
+        asking = answer["refresh_token"]
+    assert_error(renew(intuit, unused), "invalid_grant")
+    left = (5 * 365 - 1800) * DAY_S
+    assert answer["x_refresh_token_expires_in"] == answer["x_refresh_token_hard_expires_in"] == pytest.approx(left, abs=60)
+    assert told["x_refresh_token_expires_in"] == pytest.approx(DAY_S, abs=60)
+    intuit.lab("clock", {"advance_s": 2 * DAY_S})
+    assert_error(renew(intuit, silent), "invalid_grant")
+    assert renew(intuit, asking).status_code == 200
+    intuit.lab("clock", {"advance_s": 24 * DAY_S})
+    assert_error(renew(intuit, asking), "invalid_grant")

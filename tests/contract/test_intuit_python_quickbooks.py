@@ -92,6 +92,15 @@ def test_connect_read_refresh_and_revoke(auth: AuthClient, intuit: Caller) -> No
     assert error.value.status_code == 400
 
 
+@pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning")
+def test_signing_in_with_openid(auth: AuthClient, intuit: Caller) -> None:
+    """The client keeps an id_token only when it could verify it with the key at ``jwks_uri``."""
+    back = consent(auth, [Scopes.ACCOUNTING, Scopes.OPENID, Scopes.EMAIL], intuit)
+    auth.get_bearer_token(back["code"], realm_id=back["realmId"])
+    assert auth.id_token
+    assert auth.get_user_info().json()["email"] == "bookkeeper@example.com"
+
+
 def test_lists_queries_and_counts(qb: QuickBooks, intuit: Caller) -> None:
     active = {row["Id"]: row for row in intuit.lab("entities/Customer") if row["Active"]}
     seen: list[Customer] = []

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
     from tests.contract.conftest import Caller
 
 
@@ -111,3 +116,39 @@ def test_payments_and_sales_receipts_are_voided_by_an_update(
 )
 def test_refused_transactions(entity: str, sent: dict[str, Any], code: str, intuit: Caller) -> None:
     assert intuit.error(intuit.post(entity, sent))["code"] == code
+
+
+KINDS = ("Invoice", "Estimate", "SalesReceipt", "Payment", "Bill", "Purchase")
+
+
+def named(row: dict[str, Any]) -> set[tuple[str, str]]:
+    """Every customer, vendor and item that a transaction names."""
+    found = {("Customer", row["CustomerRef"]["value"])} if "CustomerRef" in row else set()
+    found |= {("Vendor", row[name]["value"]) for name in ("VendorRef", "EntityRef") if name in row}
+    return found | {
+        ("Item", line["SalesItemLineDetail"]["ItemRef"]["value"]) for line in row["Line"] if "SalesItemLineDetail" in line
+    }
+
+
+def test_a_generated_company_traded_of_late_with_some_of_its_active_records(intuit: Caller) -> None:
+    year_ago = (datetime.now(UTC) - timedelta(days=361)).date().isoformat()
+    everything = [row for kind in KINDS for row in intuit.rows(kind, "maxresults 1000")]
+    recent = [row for kind in KINDS for row in intuit.rows(kind, f"where TxnDate >= '{year_ago}' maxresults 1000")]
+    assert len(everything) == 60
+    assert 40 < len(recent) < 60
+    assert all(intuit.rows(kind) for kind in KINDS)
+    active = {(kind, row["Id"]) for kind in ("Customer", "Vendor", "Item") for row in intuit.rows(kind, "maxresults 1000")}
+    used = {each for row in everything for each in named(row)}
+    assert used < active
+    assert {kind for kind, _ in used} == {kind for kind, _ in active - used} == {"Customer", "Vendor", "Item"}
+    for row in everything:
+        sums = [line["Amount"] for line in row["Line"] if line["DetailType"] != "SubTotalLineDetail"]
+        assert row["TotalAmt"] == (round(sum(sums), 2) if sums else row["UnappliedAmt"])
+
+
+def test_nothing_is_invented_for_a_recorded_company(start: Callable[..., Caller], tmp_path: Path) -> None:
+    vendor = {"Id": "1", "SyncToken": "0", "DisplayName": "Only", "Active": True, "MetaData": {}}
+    (tmp_path / "vendor.json").write_text(json.dumps({"QueryResponse": {"Vendor": [vendor]}}))
+    intuit = start("--data", str(tmp_path))
+    assert intuit.rows("Customer")
+    assert [row for kind in KINDS for row in intuit.lab(f"entities/{kind}")] == []
