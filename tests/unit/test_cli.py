@@ -87,7 +87,7 @@ def test_missing_files_are_named(acme: Acme, missing: str) -> None:  # noqa: F81
 def test_the_consent_by_hand(lookalike: str, tmp_path: Path) -> None:  # noqa: F811
     """Without the web service: open the address, consent, paste where the browser ended."""
     requests.post(f"{lookalike}/lab/reset", timeout=30)
-    (tmp_path / "acme.toml").write_text(SETTINGS.format(address=lookalike, database="sqlite:///miracle.db"))
+    (tmp_path / "acme.toml").write_text(SETTINGS.format(address=lookalike, database='database_url = "sqlite:///miracle.db"'))
     (tmp_path / "client-secret").write_text("s3cret")
     (tmp_path / "client-secret").chmod(0o600)
     process = subprocess.Popen(
