@@ -139,11 +139,15 @@ class Store(_Section):
 
 
 class Web(_Section):
-    """The pages behind the reverse proxy. ``public_url`` is what people type: ``https://qbo.company.com``."""
+    """The pages behind the reverse proxy. ``public_url`` is what people type: ``https://qbo.company.com``.
+
+    With ``verifier_token_file``, which holds the Intuit app's verifier token, webhooks are taken at ``/qbo/webhooks``.
+    """
 
     host: str = "127.0.0.1"
     port: int = Field(default=8021, ge=1, le=65535)
     public_url: str = ""
+    verifier_token_file: Path | None = None
 
 
 class Import(_Section):
@@ -211,6 +215,7 @@ def _anchor_paths(values: dict[str, Any], base: Path) -> None:
         "intuit": ("client_secret_file", "ca_file"),
         "miracle": ("password_file",),
         "store": ("directory", "key_file"),
+        "web": ("verifier_token_file",),
     }.items():
         table = values.get(section)
         if isinstance(table, dict):

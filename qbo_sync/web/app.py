@@ -37,6 +37,7 @@ from qbo_sync.intuit import (
     WrongCompany,
     authorize,
 )
+from qbo_sync.web import webhooks
 from qbo_sync.web.pages import Headers, Pages
 
 log = logging.getLogger("qbo_sync.web")
@@ -132,6 +133,22 @@ class Site:
         """For the proxy and the monitoring: this process answers. Holds nothing secret."""
         return JSONResponse({"status": "ok", "site": self.settings.site, "version": __version__})
 
+    async def webhooks(self, request: Request) -> Response:
+        """Take what Intuit tells of changes: 200 once it is on the disk, and nothing more is done here (Intuit waits 3 s)."""
+        body = await _body(request, webhooks.MAX_BYTES)
+        return await run_in_threadpool(self._keep_events, body, request.headers.get("intuit-signature", ""))
+
+    def _keep_events(self, body: bytes, signature: str) -> Response:
+        if not webhooks.signed(self.settings, body, signature):
+            return Response(status_code=401)
+        try:
+            events = webhooks.parse(body)
+        except webhooks.NotAnEvent as error:
+            log.warning("webhook refused: %s", error.seen)
+            return Response(status_code=400)
+        webhooks.WebhookQueue(self.settings).add(events)
+        return Response(status_code=200)
+
     def refused(self, request: Request, error: Exception) -> Response:
         """An error as a page that a person can act on."""
         status, title = _reading(error)
@@ -185,12 +202,18 @@ def inside(request: Request) -> bool:
 
 async def _form(request: Request) -> dict[str, str]:
     """A small urlencoded form; of names that come twice the first counts."""
-    body = b""
+    body = await _body(request, _FORM_BYTES)
+    return {name: values[0] for name, values in parse_qs(body.decode("ascii", "replace"), max_num_fields=20).items()}
+
+
+async def _body(request: Request, most: int) -> bytes:
+    """The request's body; 413 as soon as it is longer."""
+    body = bytearray()
     async for part in request.stream():
         body += part
-        if len(body) > _FORM_BYTES:
+        if len(body) > most:
             raise HTTPException(413)
-    return {name: values[0] for name, values in parse_qs(body.decode("ascii", "replace"), max_num_fields=20).items()}
+    return bytes(body)
 
 
 def _reading(error: Exception) -> tuple[int, str]:
@@ -229,8 +252,10 @@ def _next(problem: KitError) -> str:
 def create_app(settings: Settings) -> Starlette:
     """The application. Opens nothing until the first request, so that it starts before the site is connected."""
     site = Site(settings)
+    told = [Route("/qbo/webhooks", site.webhooks, methods=["POST"])] if settings.web.verifier_token_file else []
     return Starlette(
         routes=[
+            *told,
             Route("/qbo/", site.home),
             Route("/qbo/connect", site.connect),
             Route("/qbo/connect/start", site.start, methods=["GET", "POST"]),

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-import tempfile
 from collections.abc import Iterator
 
 import pytest
 import requests
-from web_site import SERVE, TOML, TOP, Browser, Site, free_port, wait_until_served
+from web_site import TOML, VERIFIER, Browser, Site, free_port, serving
 
 from lab.intuit.__main__ import CLIENT_ID, CLIENT_SECRET
 from lab.intuit.process import running
@@ -28,16 +24,12 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         public_url = f"http://127.0.0.1:{port}"
         toml = folder / "acme.toml"
         toml.write_text(TOML.format(lab=lab, client_id=CLIENT_ID, port=port, public_url=public_url))
-        with tempfile.TemporaryFile("w+") as output:
-            process = subprocess.Popen(
-                [sys.executable, "-c", SERVE, str(toml)], stdout=output, stderr=output, env={**os.environ, "PYTHONPATH": str(TOP)}
-            )
-            try:
-                wait_until_served(process, public_url)
-                yield Site(public_url, lab, config.load(toml), output)
-            finally:
-                process.terminate()
-                process.wait(timeout=30)
+        (folder / "verifier").write_text(VERIFIER)
+        (folder / "verifier").chmod(0o600)
+        with toml.open("a") as settings:
+            settings.write('verifier_token_file = "verifier"\n')
+        with serving(toml, public_url) as output:
+            yield Site(public_url, lab, config.load(toml), output)
 
 
 @pytest.fixture

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
+import sys
+import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -17,6 +22,7 @@ from qbo_sync.config import Settings
 
 TOP = Path(__file__).resolve().parents[3]
 SERVE = "import sys; from pathlib import Path; from qbo_sync import config, web; web.serve(config.load(Path(sys.argv[1])))"
+VERIFIER = "a verifier token of the lab's app"
 TOML = """
 site = "acme"
 [intuit]
@@ -112,3 +118,18 @@ def wait_until_served(process: subprocess.Popen[bytes], base: str) -> None:
         else:
             return
     raise RuntimeError(f"the web service ended with {process.returncode}")
+
+
+@contextmanager
+def serving(toml: Path, base: str) -> Iterator[IO[str]]:
+    """The web service as a process of its own, until the end; gives what it writes."""
+    with tempfile.TemporaryFile("w+") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-c", SERVE, str(toml)], stdout=output, stderr=output, env={**os.environ, "PYTHONPATH": str(TOP)}
+        )
+        try:
+            wait_until_served(process, base)
+            yield output
+        finally:
+            process.terminate()
+            process.wait(timeout=30)
