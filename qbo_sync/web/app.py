@@ -48,6 +48,7 @@ _BROWSER_LIFE_S = 3600
 _TIMEOUT_S = 20.0
 _PATIENCE_S = 5.0
 _FORM_BYTES = 4096
+_START_AGAIN = (ConsentDeclined, CallbackRefused, ReconnectNeeded, WrongCompany)
 _CONNECTED = (GrantState.connected, GrantState.expiring)
 
 
@@ -156,7 +157,14 @@ class Site:
         if isinstance(error, KitError):
             log.warning("%s %s: %s", request.method, request.url.path, error.what)
         text = problem.what[:1].upper() + problem.what[1:]
-        return self.pages.render("problem", status, title=title, text=f"{text.rstrip('.')}.", next=_next(problem))
+        return self.pages.render(
+            "problem",
+            status,
+            title=title,
+            text=f"{text.rstrip('.')}.",
+            next=_next(problem),
+            again=isinstance(problem, _START_AGAIN),
+        )
 
     def broken(self, request: Request, error: Exception) -> Response:
         """A mistake of ours. What it was stands in the service's log only."""
