@@ -174,6 +174,17 @@ def general_authentication_xml(clock: Clock) -> str:
     )
 
 
+def wrong_cluster_xml(clock: Clock) -> str:
+    """401 with code 130: a company of production asked for at the sandbox's host, or the reverse (recorded)."""
+    return gateway_xml(
+        "AuthenticationFault",
+        "130",
+        "Accessing Wrong Cluster",
+        "WrongClusterError: -11017-You have accessed the wrong server.  You will now be redirected. , statusCode: 401",
+        clock,
+    )
+
+
 def throttled_xml(clock: Clock) -> str:
     """429 as XML (reported by users; the text is that of the JSON recording)."""
     fault = throttled()

@@ -97,6 +97,8 @@ class Front:
             case "429_xml":
                 self.lab.stats.throttled += 1
                 return Response(faults.throttled_xml(clock), 429, media_type="application/xml")
+            case "wrong_cluster":
+                return Response(faults.wrong_cluster_xml(clock), 401, media_type="application/xml")
             case "500":
                 return JSONResponse(faults.application_error().body(clock), 500)
             case "503_html":

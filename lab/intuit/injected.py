@@ -6,7 +6,10 @@ import random
 from dataclasses import dataclass, field
 from typing import Any
 
-NAMES = ("401", "403", "429", "429_xml", "500", "503_html", "truncated", "closed", "wrong_content_type", "slow_body", "moved")
+# What a request can get in place of its answer, and what can befall it besides.
+NAMES = ("401", "403", "429", "429_xml", "500", "503_html", "truncated", "closed", "wrong_content_type")
+BESIDES = ("wrong_cluster", "slow_body", "moved")
+KNOWN = NAMES + BESIDES
 CONDITIONS = ("nth", "entity", "share", "path", "times")
 
 
@@ -49,8 +52,8 @@ def parse_rules(document: Any) -> list[InjectedFault]:
     rules = []
     for rule in document:
         when, fault = rule.get("when", {}), str(rule.get("fault"))
-        if fault not in NAMES:
-            raise ValueError(f"unknown fault {fault}; known: {', '.join(NAMES)}")
+        if fault not in KNOWN:
+            raise ValueError(f"unknown fault {fault}; known: {', '.join(KNOWN)}")
         if unknown := set(when) - set(CONDITIONS):
             raise ValueError(f"unknown condition {', '.join(sorted(unknown))}; known: {', '.join(CONDITIONS)}")
         rules.append(InjectedFault(when, fault, float(rule.get("seconds", InjectedFault.seconds))))
