@@ -6,11 +6,18 @@ profile; this schema is what the lab, the tests and the default profile use (doc
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import Boolean, Column, Engine, ForeignKey, Integer, MetaData, Table, Unicode, UnicodeText, false, true
 
 from qbo_sync.miracle.money import Money
 
 metadata = MetaData()
+
+
+def _table(name: str, *columns: Column[Any]) -> None:
+    # SQLite would give the id of a deleted row anew, and a link could then point at somebody else.
+    Table(name, metadata, *columns, sqlite_autoincrement=any(column.autoincrement is True for column in columns))
 
 
 def _id() -> Column[int]:
@@ -27,11 +34,10 @@ def _address(prefix: str) -> list[Column[str]]:
     return [*lines, *places]
 
 
-Table("customer_type", metadata, _id(), Column("name", Unicode(100), nullable=False))
-Table("group_type", metadata, _id(), Column("name", Unicode(100), nullable=False), _refers("parent_id", "group_type"))
-Table(
+_table("customer_type", _id(), Column("name", Unicode(100), nullable=False))
+_table("group_type", _id(), Column("name", Unicode(100), nullable=False), _refers("parent_id", "group_type"))
+_table(
     "payment_term",
-    metadata,
     _id(),
     Column("name", Unicode(31), nullable=False),
     Column("due_days", Integer),
@@ -39,18 +45,16 @@ Table(
     Column("discount_days", Integer),
     Column("day_of_month_due", Integer),
 )
-Table("payment_method", metadata, _id(), Column("name", Unicode(31), nullable=False))
-Table(
+_table("payment_method", _id(), Column("name", Unicode(31), nullable=False))
+_table(
     "tax_code",
-    metadata,
     _id(),
     Column("name", Unicode(100), nullable=False),
     Column("description", Unicode(255)),
     Column("active", Boolean, nullable=False, server_default=true()),
 )
-Table(
+_table(
     "tax_component",
-    metadata,
     Column("tax_code_id", Integer, ForeignKey("tax_code.id"), primary_key=True),
     Column("position", Integer, primary_key=True, autoincrement=False),
     Column("name", Unicode(100), nullable=False),
@@ -58,9 +62,8 @@ Table(
     Column("agency", Unicode(100)),
     Column("compound", Boolean, nullable=False, server_default=false()),
 )
-Table(
+_table(
     "supplier",
-    metadata,
     _id(),
     Column("name", Unicode(500), nullable=False),
     Column("company_name", Unicode(100)),
@@ -71,9 +74,8 @@ Table(
     Column("account_number", Unicode(100)),
     Column("currency", Unicode(3)),
 )
-Table(
+_table(
     "inventory_item",
-    metadata,
     _id(),
     Column("part_number", Unicode(100)),
     Column("name", Unicode(100), nullable=False),
@@ -85,9 +87,8 @@ Table(
     Column("item_type", Unicode(30)),
     _refers("preferred_supplier_id", "supplier"),
 )
-Table(
+_table(
     "customer",
-    metadata,
     _id(),
     Column("name", Unicode(500), nullable=False),
     Column("company_name", Unicode(100)),
@@ -107,7 +108,7 @@ Table(
     Column("currency", Unicode(3)),
     Column("notes", UnicodeText),
 )
-Table("setting", metadata, Column("name", Unicode(100), primary_key=True), Column("value", Unicode(255)))
+_table("setting", Column("name", Unicode(100), primary_key=True), Column("value", Unicode(255)))
 
 
 def create_all(engine: Engine) -> None:

@@ -93,7 +93,7 @@ def apply(plan: Plan, miracle: Miracle, run: Run, chunk_rows: int, progress: Cal
             with run.chunk(kind) as chunk:
                 watch.check(chunk, rows)
                 made = _write(kind, chunk, [r for r in rows if (kind.value, r.qbo_id) not in ids], plan, ids, done)
-                watch.ours(made)
+                watch.ours(chunk, made)
             progress(kind, len(rows))
     return done
 
@@ -180,6 +180,7 @@ class _Watch:
         self.ids = ids
         self.left: tuple[int, Any] | None = None
         self.strangers: Counter[str] = Counter()
+        self.linked: dict[str, str] = {}
 
     def check(self, chunk: Chunk, rows: list[PlannedRow]) -> None:
         """Raise :class:`Blocked` when a row to insert appeared meanwhile, or a row to link was deleted or changed."""
@@ -199,8 +200,10 @@ class _Watch:
         if moved := [f"'{r.path}'" for r in left if r.action == "link" and there[r.miracle_id] != partners[r.miracle_id]]:
             self._refuse(f"changed there meanwhile: {', '.join(moved[:5])}")
 
-    def ours(self, made: list[str]) -> None:
-        """What this chunk made is not a stranger's."""
+    def ours(self, chunk: Chunk, made: list[str]) -> None:
+        """What this chunk made is not a stranger's. An id that a link holds already was given anew: that link's row is gone."""
+        if gone := [self.linked[i] for i in made if i in self.linked]:
+            chunk.mark_removed([(self.kind.value, qbo_id) for qbo_id in gone])
         if made and self.left is not None:
             count, highest = self.left
             whole = all(miracle_id.isdigit() for miracle_id in made)
@@ -208,9 +211,11 @@ class _Watch:
 
     def _look(self, chunk: Chunk) -> None:
         """Read all names; our own rows and those that this plan links are no strangers."""
+        self.linked = {}
         for qbo_id, (miracle_id, state) in chunk.links(self.kind).items():
             if state != "removed":
                 self.ids[self.kind.value, qbo_id] = miracle_id
+                self.linked[miracle_id] = qbo_id
         known = {miracle_id for (kind, _), miracle_id in self.ids.items() if kind == self.kind.value}
         known |= self.plan.partners.get(self.kind, {}).keys()
         rows = chunk.names(self.kind)

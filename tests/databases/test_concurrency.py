@@ -7,14 +7,16 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.schema import CreateTable
 
 from qbo_sync.errors import Blocked
-from qbo_sync.miracle import Miracle
+from qbo_sync.miracle import Miracle, reference
 from qbo_sync.miracle.database import engine_for
 from qbo_sync.switch.model import Kind
 from qbo_sync.switch.read import Company
 from qbo_sync.switch.store import new_id
 from tests.databases.conftest import EVERYWHERE, Books
+from tests.unit.switch import sides
 
 pytestmark = pytest.mark.parametrize("database_url", EVERYWHERE, indirect=True)
 
@@ -65,6 +67,25 @@ def test_a_user_who_takes_the_id_of_a_deleted_row(books: Books, company: Company
         books.apply(planned, chunk_rows=1000)
     assert LAST in refused.value.seen
     assert books.customers() == [LAST]
+
+
+def test_an_id_that_the_database_gives_anew_leaves_no_link_to_the_wrong_row(books: Books, company: Company) -> None:
+    """A user deletes what we made; the next row we make may get its id."""
+    if books.user.dialect.name == "sqlite":
+        books.sql("DROP TABLE customer")
+        table = reference.metadata.tables["customer"]
+        with books.user.begin() as connection:
+            connection.exec_driver_sql(str(CreateTable(table).compile(books.user)).replace("AUTOINCREMENT", ""))
+    books.apply(books.plan(company), chunk_rows=1000)
+    ((highest,),) = books.sql("SELECT max(id) FROM customer")
+    deleted = next(qbo_id for (_, qbo_id), (miracle_id, _) in books.miracle.links().items() if miracle_id == str(highest))
+    books.sql("DELETE FROM customer WHERE id = :id", id=highest)
+    later = sides.company({Kind.CUSTOMER: [sides.customer("99", "Newcomer")]})
+    books.apply(books.plan(later))
+    states = {qbo_id: (miracle_id, state) for (_, qbo_id), (miracle_id, state) in books.miracle.links().items()}
+    names = {row["id"]: row["name"] for row in books.miracle.rows("customer")}
+    assert names[states["99"][0]] == "Newcomer"
+    assert states[deleted][1] == "removed" or states[deleted][0] not in names
 
 
 def test_a_matched_row_that_a_user_edits_stops_the_import(books: Books, company: Company) -> None:
