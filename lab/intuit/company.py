@@ -15,6 +15,7 @@ from lab.intuit.schema import ENTITIES, Entity
 
 Row = dict[str, Any]
 Order = tuple[tuple[str, bool], ...]
+Encoded = tuple[int, bytes, float, bool]
 
 
 class _Version(msgspec.Struct):
@@ -56,6 +57,12 @@ def _sort_key(name: str) -> Callable[[Row], Any]:
     return lambda row: (0, "") if get_path(row, name) is None else (1, get_path(row, name))
 
 
+def encoded(row: Row) -> Encoded:
+    """What a table keeps of a row: its number, the row as JSON, when it was last updated, whether it is active."""
+    raw = msgspec.json.encode(row)
+    return number_of(row["Id"]), raw, newness(raw)[1], row.get("Active", True) is not False
+
+
 class Table:
     """All rows of one entity, active and inactive, by the number of their Id (see :mod:`lab.intuit.rows`)."""
 
@@ -69,19 +76,17 @@ class Table:
 
     def put(self, row: Row) -> None:
         """Insert or replace a row."""
-        number = number_of(row["Id"])
-        raw = msgspec.json.encode(row)
+        number, raw, updated, active = encoded(row)
         self.rows[number] = raw
-        (self._inactive.add if row.get("Active", True) is False else self._inactive.discard)(number)
-        self._updated[number] = newness(raw)[1]
+        (self._inactive.discard if active else self._inactive.add)(number)
+        self._updated[number] = updated
         self._orders.clear()
 
-    def pack(self, rows: Iterable[Row]) -> None:
+    def pack(self, rows: Iterable[Encoded]) -> None:
         """Take over these rows, which come in the order of their Ids; replaces all others."""
         packed = Packed()
-        for row in rows:
-            raw = msgspec.json.encode(row)
-            packed.append(number_of(row["Id"]), raw, newness(raw)[1], active=row.get("Active", True) is not False)
+        for number, raw, updated, active in rows:
+            packed.append(number, raw, updated, active=active)
         packed.flush()
         self.rows = Rows(packed)
 

@@ -6,15 +6,17 @@ Every row is a pure function of the seed and its number, so the same arguments a
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from itertools import chain
+from itertools import chain, repeat
 from typing import Any
 
 from lab.intuit import words
 from lab.intuit.clock import row_time
-from lab.intuit.company import Company, Row
+from lab.intuit.company import Company, Encoded, Row, encoded
 
 FIRST_DAY = datetime(2019, 3, 4, 16, tzinfo=UTC)
 # Everything was made within these years and changed last within 450 days more: never after today, however large the company.
@@ -26,6 +28,9 @@ INCOME = {"value": "79", "name": "Sales of Product Income"}
 SERVICES = {"value": "1", "name": "Services"}
 COGS = {"value": "80", "name": "Cost of Goods Sold"}
 ASSET = {"value": "81", "name": "Inventory Asset"}
+
+# From so many rows on several processes make them: pieces of so many rows, so many pieces at a time.
+MANY, PIECE, WAVE = 50_000, 1_000, 16
 
 # How customers are nested: the last five of each block of 60 form a chain five levels deep, every twelfth other one is a job.
 BLOCK, CHAIN, JOB = 60, 5, 12
@@ -603,7 +608,23 @@ def generate(realm: str, seed: int, sizes: Sizes) -> Company:
     for name, rows in kinds.items():
         for row in rows:
             company[name].put(row)
-    company["Customer"].pack(map(maker.customer, range(sizes.customers)))
-    company["Vendor"].pack(map(maker.vendor, range(sizes.vendors)))
-    company["Item"].pack(chain(map(maker.item, range(sizes.items)), maker.categories, maker.bundles()))
+    company["Customer"].pack(_rows(maker, "customer", sizes.customers))
+    company["Vendor"].pack(_rows(maker, "vendor", sizes.vendors))
+    company["Item"].pack(chain(_rows(maker, "item", sizes.items), map(encoded, [*maker.categories, *maker.bundles()])))
     return company
+
+
+def _rows(maker: Generator, kind: str, count: int) -> Iterator[Encoded]:
+    """All rows of a kind; very many are made by as many processes as there are cores."""
+    if count < MANY:
+        yield from _piece(maker, kind, range(count))
+        return
+    pieces = [range(start, min(start + PIECE, count)) for start in range(0, count, PIECE)]
+    with ProcessPoolExecutor() as pool:
+        # A few pieces at a time, so that what is made never waits in memory.
+        for place in range(0, len(pieces), WAVE):
+            yield from chain.from_iterable(pool.map(_piece, repeat(maker), repeat(kind), pieces[place : place + WAVE]))
+
+
+def _piece(maker: Generator, kind: str, numbers: range) -> list[Encoded]:
+    return [encoded(getattr(maker, kind)(number)) for number in numbers]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lab.intuit.generate import Generator, Sizes, generate
+from lab.intuit.generate import MANY, Generator, Sizes, generate
 
 if TYPE_CHECKING:
     from tests.contract.conftest import Caller
@@ -134,6 +134,14 @@ def test_the_same_seed_gives_the_same_company_and_another_seed_another() -> None
     first, again, other = (generate("1", seed, sizes) for seed in (5, 5, 6))
     assert all(first[kind].rows == again[kind].rows for kind in first.tables)
     assert first["Customer"].rows != other["Customer"].rows
+
+
+def test_a_very_large_company_made_by_several_processes_has_the_same_rows() -> None:
+    sizes = Sizes(MANY + 1, 2, 2)
+    company, maker = generate("1", 5, sizes), Generator(5, sizes)
+    assert len(company["Customer"].rows) == sizes.customers
+    for number in (0, 999, 1000, 15_999, 16_000, MANY - 1, MANY):
+        assert company["Customer"].get(maker.customer_id(number)) == maker.customer(number)
 
 
 @pytest.fixture(scope="module")
