@@ -25,6 +25,27 @@ _SPECIAL = {
     "240.0.0.0/4": "reserved",
 }
 _SPECIAL_NETWORKS = [(ipaddress.IPv4Network(network), meaning) for network, meaning in _SPECIAL.items()]
+# What a proxied record answers with; published by Cloudflare, unchanged for years.
+_CLOUDFLARE = [
+    ipaddress.IPv4Network(network)
+    for network in (
+        "103.21.244.0/22",
+        "103.22.200.0/22",
+        "103.31.4.0/22",
+        "104.16.0.0/13",
+        "104.24.0.0/14",
+        "108.162.192.0/18",
+        "131.0.72.0/22",
+        "141.101.64.0/18",
+        "162.158.0.0/15",
+        "172.64.0.0/13",
+        "173.245.48.0/20",
+        "188.114.96.0/20",
+        "190.93.240.0/20",
+        "197.234.240.0/22",
+        "198.41.128.0/17",
+    )
+]
 _LAN = [ipaddress.IPv4Network(n) for n in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")]
 
 
@@ -58,3 +79,8 @@ def why_not_lan(address: str) -> str:
     if any(parsed in network for network in _LAN) or not why_not_public(address):
         return ""
     return why_not_public(address)
+
+
+def is_cloudflare(address: str) -> bool:
+    """Whether Cloudflare's proxy answers at this IPv4 address."""
+    return any(ipaddress.IPv4Address(address) in network for network in _CLOUDFLARE)

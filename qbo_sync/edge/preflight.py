@@ -25,6 +25,7 @@ from publicsuffixlist import PublicSuffixList
 
 from qbo_sync.edge import addresses, authoritative
 from qbo_sync.edge.authoritative import Answer, Server
+from qbo_sync.edge.dns import TAG, Provider, Record, Zone, tidy
 from qbo_sync.errors import KitError
 
 Severity = Literal["fatal", "error", "warn", "info", "ok"]
@@ -61,6 +62,8 @@ class Inputs:
     """What the checks look at. ``resolver`` is empty for the system's; ``nameservers`` is empty for those of the delegation.
 
     ``acme_directory`` is empty to leave out what concerns the CA; ``adopt`` says that a record in the way may be replaced.
+    ``provider`` is missing to leave out what the DNS provider's account tells; ``wan_address`` is the router's own address
+    towards the internet, empty when it can't be asked.
     """
 
     fqdn: str
@@ -73,6 +76,8 @@ class Inputs:
     acme_ca_file: str = ""
     ttl: int = TTL
     adopt: bool = False
+    provider: Provider | None = None
+    wan_address: str = ""
 
 
 def run(inputs: Inputs) -> list[Check]:
@@ -80,6 +85,8 @@ def run(inputs: Inputs) -> list[Check]:
     checks = [name_syntax(inputs.fqdn, inputs.zone), public_address(inputs.address)]
     if inputs.lan_address:
         checks.append(lan_address(inputs.lan_address, inputs.address))
+    if inputs.wan_address:
+        checks += [own_address(inputs.address, inputs.wan_address), one_router(inputs.wan_address)]
     if not checks[0].stops:
         checks += _dns_checks(inputs)
     if inputs.acme_directory:
@@ -91,7 +98,7 @@ def _dns_checks(inputs: Inputs) -> list[Check]:
     try:
         servers = authoritative.servers(inputs.zone, resolver=inputs.resolver, nameservers=inputs.nameservers)
     except KitError as error:
-        return [Check("P02", _P02, "fatal", f"{error.what}: {error.seen}", error.next)]
+        return [Check("P02", _P02, "fatal", f"{error.what}: {error.seen}", error.next), *_provider_checks(inputs, (), ())]
     said = authoritative.answers(servers, inputs.fqdn)
     return [
         delegation(inputs.zone, inputs.resolver, inputs.nameservers, servers),
@@ -99,7 +106,28 @@ def _dns_checks(inputs: Inputs) -> list[Check]:
         free_name(inputs, servers, said),
         no_ipv6(inputs.fqdn, servers),
         time_to_live(said, inputs.ttl),
+        *_provider_checks(inputs, servers, said),
     ]
+
+
+def _provider_checks(inputs: Inputs, servers: Sequence[Server], said: Sequence[Answer]) -> list[Check]:
+    """P24, P04 and P12, as far as there is something to ask."""
+    records: tuple[Record, ...] = ()
+    checks = []
+    if inputs.provider is not None:
+        try:
+            zone = inputs.provider.zone_for(inputs.fqdn, inputs.zone)
+            records = inputs.provider.snapshot(zone, inputs.fqdn).records
+        except KitError as error:
+            severity: Severity = "error" if error.retry else "fatal"
+            return [
+                Check("P24", _P24, severity, f"{error.what}: {error.seen}".rstrip(": "), error.next),
+                dns_only(inputs, (), said),
+            ]
+        delegated = () if inputs.nameservers else tuple(server.name for server in servers)
+        by_hand = "a person makes the record" if inputs.provider.by_hand else f"{zone.name} may be changed"
+        checks = [Check("P24", _P24, "ok", by_hand), right_provider(zone, delegated)]
+    return [*checks, dns_only(inputs, records, said)]
 
 
 def _ca_checks(inputs: Inputs, *, ask_caa: bool) -> list[Check]:
@@ -165,7 +193,78 @@ def lan_address(address: str, external: str) -> Check:
     return Check("P16", title, "ok", address)
 
 
+def own_address(address: str, wan_address: str) -> Check:
+    """P10: the A record's value is the address that the router has."""
+    title = "the external address is the router's own"
+    if addresses.why_not_public(wan_address):
+        return Check(
+            "P10", title, "info", f"the router has {wan_address}, see P11", "compare it with the internet provider's papers"
+        )
+    if wan_address == address:
+        return Check("P10", title, "ok", address)
+    seen = f"the router has {wan_address}, the site says {address or 'nothing'}"
+    return Check("P10", title, "error", seen, f"set site_address to {wan_address}, or name the router that has {address}")
+
+
+def one_router(wan_address: str) -> Check:
+    """P11: the router stands on the internet itself, not behind the provider's or another router's translation."""
+    title = "no other router stands before the site's"
+    reason = addresses.why_not_public(wan_address)
+    if not reason:
+        return Check("P11", title, "ok", f"the router has {wan_address}")
+    seen = f"the router's address towards the internet is {wan_address}: {reason}"
+    if "carrier" in reason:
+        return Check(
+            "P11",
+            title,
+            "fatal",
+            seen,
+            "order a public IPv4 address from the internet provider, take another line, or have a tunnel or a small server "
+            "outside forward the two ports; no setting of this router can",
+        )
+    remedy = "forward ports 80 and 443 in the router before it too, or have that one work as a plain modem (bridge mode)"
+    return Check("P11", title, "warn", seen, remedy)
+
+
 _P02 = "the domain is delegated"
+_P24 = "the DNS provider lets the kit change the zone"
+
+
+def right_provider(zone: Zone, delegated: Sequence[str]) -> Check:
+    """P04: the registrar delegates to the provider at which the record is made. ``delegated`` is empty when it wasn't asked."""
+    title = "the domain is delegated to this DNS provider"
+    theirs, real = {tidy(name) for name in zone.name_servers}, {tidy(name) for name in delegated}
+    remedy = (
+        f"set the name servers of {zone.name} at the registrar to {', '.join(zone.name_servers)}, or edit the record elsewhere"
+    )
+    if zone.status != "active":
+        return Check("P04", title, "fatal", f"the provider calls the zone {zone.status!r}", remedy)
+    if not theirs or not real:
+        return Check("P04", title, "ok", f"the zone is {zone.status}")
+    seen = f"delegated to {', '.join(sorted(real))}; the provider's are {', '.join(sorted(theirs))}"
+    if theirs == real:
+        return Check("P04", title, "ok", ", ".join(sorted(real)))
+    return Check("P04", title, "warn" if theirs & real else "fatal", seen, remedy)
+
+
+def dns_only(inputs: Inputs, records: Sequence[Record], said: Sequence[Answer]) -> Check:
+    """P12: no proxy of the DNS provider stands before the site; it would answer with its own certificate and hide ours."""
+    title = "no proxy stands before the name"
+    proxied = [record for record in records if record.proxied]
+    ours = proxied and all(record.comment.startswith(TAG) for record in proxied)
+    if proxied:
+        severity: Severity = "warn" if ours or inputs.adopt else "error"
+        remedy = (
+            "switch the record's proxy off (grey cloud), or set dns_record_adopt: true; the kit's own records are mended by it"
+        )
+        return Check("P12", title, severity, "; ".join(map(str, proxied)), remedy)
+    theirs = sorted({address for answer in said for address in answer.addresses if addresses.is_cloudflare(address)})
+    if theirs and inputs.address not in theirs:
+        remedy = "switch the record's proxy off at Cloudflare (grey cloud)"
+        return Check(
+            "P12", title, "warn" if inputs.adopt else "error", f"{', '.join(theirs)} are Cloudflare's own addresses", remedy
+        )
+    return Check("P12", title, "ok", "none seen")
 
 
 def delegation(zone: str, resolver: str, nameservers: Sequence[str], servers: Sequence[Server]) -> Check:

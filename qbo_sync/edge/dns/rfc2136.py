@@ -90,7 +90,7 @@ class Rfc2136:
                 next="check the zone's name, or name its primary server (dns_record_server)",
             )
         self._try_key(primary, found, name)
-        return Zone(found, found, (primary.name,))
+        return Zone(found, found)
 
     def _closest_zone(self, name: str) -> str:
         labels = name.split(".")

@@ -7,10 +7,12 @@ The task never fails by itself: ``stops`` says what must be mended, ``lines`` is
 from __future__ import annotations
 
 import dataclasses
+import json
 from typing import Any, ClassVar
 
-from qbo_sync.edge import preflight, state
+from qbo_sync.edge import dns, preflight, state
 from qbo_sync.edge.action import KitAction
+from qbo_sync.errors import KitError
 
 MARKS = {"ok": "done", "info": "done", "warn": "look", "error": "missing", "fatal": "missing"}
 
@@ -29,13 +31,20 @@ class ActionModule(KitAction):
         "acme_ca_file": {"type": "str", "default": ""},
         "adopt": {"type": "bool", "default": False},
         "checklist": {"type": "dict", "default": {}},
+        "dns": {"type": "dict", "default": {}},
+        "wan_listing": {"type": "str", "default": ""},
         "host_checks": {"type": "list", "elements": "dict", "default": []},
     }
 
     def work(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """Run the checks and put both lists into words."""
-        given = {name: arguments[name] for name in arguments if name not in ("checklist", "host_checks", "nameservers")}
-        checks = preflight.run(preflight.Inputs(nameservers=tuple(arguments["nameservers"]), **given))
+        ours = ("checklist", "host_checks", "nameservers", "dns", "wan_listing")
+        given = {name: value for name, value in arguments.items() if name not in ours}
+        nameservers = tuple(arguments["nameservers"])
+        provider, problem = self._provider(arguments["dns"], arguments["resolver"], nameservers)
+        wan_address = _first_address(arguments["wan_listing"])
+        checks = preflight.run(preflight.Inputs(nameservers=nameservers, provider=provider, wan_address=wan_address, **given))
+        checks += problem
         checks += [preflight.Check(**check) for check in arguments["host_checks"]]
         ticks = preflight.checklist(
             migrated_from_desktop=arguments["checklist"].get("migrated_from_desktop"),
@@ -49,6 +58,29 @@ class ActionModule(KitAction):
             "lines": [*_summary(ticks), *(line for check in checks for line in _words(check))],
             "stops": [line for check in checks if check.stops for line in _words(check)],
         }
+
+    def _provider(
+        self, settings: dict[str, Any], resolver: str, nameservers: tuple[str, ...]
+    ) -> tuple[dns.Provider | None, list[preflight.Check]]:
+        """The DNS provider that dns_record will use; or what is wrong with its settings, as a check."""
+        name = settings.pop("provider", "")
+        if not name:
+            return None, []
+        token_file = settings.pop("token_file", "")
+        secret = self.secret_file(token_file) if token_file else ""
+        try:
+            return dns.provider(name, token_file=secret, resolver=resolver, nameservers=nameservers, **settings), []
+        except KitError as error:
+            title = "the DNS provider can be asked"
+            return None, [preflight.Check("P24", title, "fatal", f"{error.what}: {error.seen}".rstrip(": "), error.next)]
+
+
+def _first_address(listing: str) -> str:
+    """The first address of `ip -json -4 address`; nothing when the router could not be asked."""
+    try:
+        return str(json.loads(listing)[0]["addr_info"][0]["local"])
+    except (ValueError, LookupError, TypeError):
+        return ""
 
 
 def _summary(ticks: list[preflight.Tick]) -> list[str]:

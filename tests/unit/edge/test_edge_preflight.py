@@ -16,11 +16,12 @@ from typing import Any
 
 import pytest
 from edge_dns_server import DnsServer
-from edge_lab import SOA, ZONE
+from edge_lab import SOA, ZONE, Lab, write_secret
 from hypothesis import given
 from hypothesis import strategies as st
 
 from qbo_sync.edge import authoritative, preflight, state
+from qbo_sync.edge import dns as edge_dns
 from qbo_sync.edge.preflight import Check, Inputs
 
 NAME = f"qbo.{ZONE}"
@@ -48,6 +49,7 @@ def test_a_name_before_its_record_is_made(name_server: DnsServer) -> None:
         "P05": "ok",
         "P08": "ok",
         "P09": "ok",
+        "P12": "ok",
         "P13": "ok",
     }
 
@@ -345,3 +347,88 @@ def test_an_unanswered_checklist() -> None:
     ticks = preflight.checklist(migrated_from_desktop=None, vendor_contacted=None, results={})
     assert not any(tick.done for tick in ticks)
     assert "nobody has said so" in ticks[0].seen
+
+
+def at_cloudflare(lab: Lab, folder: Path, *, right: str = "good") -> edge_dns.Provider:
+    return edge_dns.provider("cloudflare", token_file=write_secret(folder / "t", right), api_url=lab.api)
+
+
+@pytest.mark.parametrize(
+    ("token", "severity", "seen"),
+    [
+        ("good", "ok", "may be changed"),
+        ("reader", "fatal", "may not change DNS records"),
+        ("narrow", "fatal", "does not see the zone"),
+        ("nobody", "fatal", "refuses the token"),
+    ],
+)
+def test_the_tokens_rights(lab: Lab, name_server: DnsServer, tmp_path: Path, token: str, severity: str, seen: str) -> None:
+    check = run(name_server, provider=at_cloudflare(lab, tmp_path, right=token))["P24"]
+    assert (check.severity, seen in check.seen) == (severity, True)
+    assert check.remedy or severity == "ok"
+
+
+def test_a_provider_in_trouble_is_no_fault_of_the_token(lab: Lab, name_server: DnsServer, tmp_path: Path) -> None:
+    lab.admin("faults", [{"when": {}, "fault": "500"}])
+    assert run(name_server, provider=at_cloudflare(lab, tmp_path))["P24"].severity == "error"
+    lab.admin("faults", [])
+
+
+def test_a_zone_that_is_not_at_this_provider_yet(lab: Lab, name_server: DnsServer, tmp_path: Path) -> None:
+    assert run(name_server, provider=at_cloudflare(lab, tmp_path))["P04"].severity == "ok"
+    lab.admin("zones", {"name": ZONE, "status": "pending"})
+    check = run(name_server, provider=at_cloudflare(lab, tmp_path))["P04"]
+    assert (check.severity, "pending" in check.seen, "ada.ns.cloudflare.com" in check.remedy) == ("fatal", True, True)
+
+
+@pytest.mark.parametrize(
+    ("delegated", "severity"),
+    [
+        (("ADA.ns.cloudflare.com.", "bob.ns.cloudflare.com"), "ok"),
+        (("ada.ns.cloudflare.com", "ns1.registrar.example"), "warn"),
+        (("ns1.registrar.example", "ns2.registrar.example"), "fatal"),
+        ((), "ok"),
+    ],
+)
+def test_who_the_domain_is_delegated_to(delegated: tuple[str, ...], severity: str) -> None:
+    zone = edge_dns.Zone("1", ZONE, ("ada.ns.cloudflare.com", "bob.ns.cloudflare.com"))
+    check = preflight.right_provider(zone, delegated)
+    assert check.severity == severity
+    assert check.remedy or severity == "ok"
+
+
+@pytest.mark.parametrize(
+    ("record", "adopt", "severity"),
+    [
+        ({"proxied": True}, False, "error"),
+        ({"proxied": True}, True, "warn"),
+        ({"proxied": True, "comment": "qbokit:lab"}, False, "warn"),
+        ({"proxied": False}, False, "ok"),
+    ],
+)
+def test_a_proxied_record(
+    lab: Lab, name_server: DnsServer, tmp_path: Path, record: dict[str, Any], adopt: bool, severity: str
+) -> None:
+    lab.put(**record)
+    assert run(name_server, provider=at_cloudflare(lab, tmp_path), adopt=adopt)["P12"].severity == severity
+
+
+def test_a_proxy_that_only_the_answer_shows(name_server: DnsServer) -> None:
+    name_server.set(ZONE, SOA + "qbo 300 IN A 104.16.132.229\n")
+    check = run(name_server)["P12"]
+    assert (check.severity, "104.16.132.229" in check.seen) == ("error", True)
+
+
+@pytest.mark.parametrize(
+    ("wan", "own", "one"),
+    [
+        ("11.22.33.10", "ok", "ok"),
+        ("11.22.33.77", "error", "ok"),
+        ("100.64.7.8", "info", "fatal"),
+        ("192.168.178.2", "info", "warn"),
+    ],
+)
+def test_the_routers_own_address(name_server: DnsServer, wan: str, own: str, one: str) -> None:
+    checks = run(name_server, wan_address=wan)
+    assert (checks["P10"].severity, checks["P11"].severity) == (own, one)
+    assert all(checks[id].remedy or checks[id].severity == "ok" for id in ("P10", "P11"))
