@@ -5,6 +5,7 @@ SQLite, PostgreSQL and MariaDB are tested on real servers; what is sent to SQL S
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -16,6 +17,9 @@ from sqlalchemy.engine import URL, make_url
 
 from qbo_sync import config
 from qbo_sync.errors import KitError, Unreachable, UsageError
+
+# A lost connection is said once, by our own error; the pool would print its traceback as well.
+logging.getLogger("sqlalchemy.pool").addHandler(logging.NullHandler())
 
 DRIVERS = {
     "postgresql": "postgresql+psycopg",
