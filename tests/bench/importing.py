@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session, registry
 
 from qbo_sync.miracle import Miracle, reference
 from qbo_sync.switch import apply as applying
-from qbo_sync.switch import audit, match, plan, read
+from qbo_sync.switch import audit, collector, match, plan, read
 from qbo_sync.switch.model import Kind, Record
 from qbo_sync.switch.store import new_id
 from tests.bench.site import Bench, connected, database
@@ -52,6 +52,7 @@ def _measure(bench: Bench) -> read.Company:
     return company
 
 
+@collector.paused()
 def _import(company: read.Company, miracle: Miracle, records: int) -> None:
     books = _timed("  read Miracle Service", records, lambda: read.books(miracle))
     began, used = time.monotonic(), time.process_time()

@@ -11,6 +11,7 @@ from qbo_sync.intuit import Intuit
 from qbo_sync.miracle import Miracle, Run
 from qbo_sync.switch import apply as applying
 from qbo_sync.switch import audit as rules
+from qbo_sync.switch import collector
 from qbo_sync.switch import plan as planning
 from qbo_sync.switch.match import Decided
 from qbo_sync.switch.model import Answer, Decision, Finding, Kind, PlannedRow, Result
@@ -52,6 +53,7 @@ def _decisions(rows: Sequence[Mapping[str, str]]) -> dict[tuple[Kind, str], Deci
     return decided
 
 
+@collector.paused()
 def _plan(site: Site, intuit: Intuit, miracle: Miracle) -> tuple[Plan, list[Finding]]:
     sides, findings = site.look(intuit, miracle)
     plan = planning.build(new_id(), sides.company, sides.books, sides.rows)
@@ -99,6 +101,7 @@ def _stored(site: Site, plan_id: str) -> Plan:
     return plan
 
 
+@collector.paused()
 def _apply(site: Site, plan: Plan, miracle: Miracle, progress: Progress) -> Outcome:
     _refuse_blockers(site)
     links = miracle.links()
