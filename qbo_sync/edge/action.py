@@ -7,6 +7,7 @@ it needs ansible-core, which an edge host doesn't have.
 from __future__ import annotations
 
 import json
+from abc import abstractmethod
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -59,9 +60,9 @@ class KitAction(ActionBase):  # type: ignore[misc]
             raise AnsibleActionFail(str(error)) from None
         return result
 
+    @abstractmethod
     def work(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """Do the task and return its result. Raises :class:`~qbo_sync.errors.KitError`."""
-        raise NotImplementedError
 
     def waits(self, wait: Waiting) -> dict[str, Any]:
         """A wait for a person as part of a task's result."""
