@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import require_lab
 from tests.roles.conftest import TOP, Control, Run
 
 pytestmark = pytest.mark.lab
@@ -31,8 +32,7 @@ def nft(*arguments: str, text: str = "") -> str:
 @pytest.fixture
 def router(control: Control) -> Iterator[Control]:
     """A control node whose site's router is a namespace."""
-    if os.geteuid() != 0:
-        pytest.skip("needs root for a network namespace")
+    require_lab()
     subprocess.run(["ip", "netns", "add", NAMESPACE], check=True)
     try:
         yield control

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import require_lab
 from tests.roles.conftest import Control, Run
 
 pytestmark = pytest.mark.lab
@@ -38,8 +39,7 @@ while True:
 
 @pytest.fixture
 def site(control: Control) -> Iterator[Control]:
-    if os.geteuid() != 0:
-        pytest.skip("needs root for a network namespace")
+    require_lab()
     subprocess.run(["ip", "netns", "add", NAMESPACE], check=True)
     try:
         for command in ("link set lo up", "addr add 10.1.2.3/32 dev lo", "addr add 11.22.33.44/32 dev lo"):
