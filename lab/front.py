@@ -31,8 +31,8 @@ def run(*command: str) -> int:
 
 
 def test(arguments: list[str]) -> int:
-    """All tests, or those named."""
-    return run(sys.executable, "-m", "pytest", *arguments)
+    """All tests, or those named; what shares the machine's one lab runs one after the other, the rest beside it."""
+    return run(sys.executable, "-m", "pytest", "-n", "2", "--dist", "loadgroup", *arguments)
 
 
 def lint(arguments: list[str]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -76,4 +77,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         names = getattr(item, "fixturenames", ())
         if "lab" in names or "no_lab" in names:
             item.add_marker(pytest.mark.lab)
+        if "lab" in names or "no_lab" in names or "database_servers" in names:
+            # There is one lab, and one image that it and the database servers are run from: never from two processes at once.
+            item.add_marker(pytest.mark.xdist_group("machine"))
     items.sort(key=lambda item: "no_lab" not in getattr(item, "fixturenames", ()))
+
+
+def pytest_unconfigure() -> None:
+    """A thread that a test forgot must not hold the finished run: all stacks are shown, and the run fails."""
+    faulthandler.dump_traceback_later(60, exit=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import queue
 import smtplib
 import socket
 import tempfile
@@ -21,18 +22,25 @@ from lab.world.mail import MailSink
 @contextmanager
 def sink(directory: Path) -> Iterator[int]:
     """A sink on a free port of this machine."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
+    ready: queue.SimpleQueue[tuple[int, asyncio.AbstractEventLoop, asyncio.Event]] = queue.SimpleQueue()
+
+    async def serve() -> None:
+        # All of it in one loop: a server that another thread closes can lose the call, and its thread never ends.
+        server = await asyncio.start_server(MailSink(directory).serve, "127.0.0.1", 0)
+        done = asyncio.Event()
+        ready.put((server.sockets[0].getsockname()[1], asyncio.get_running_loop(), done))
+        async with server:
+            await done.wait()
+
+    thread = threading.Thread(target=asyncio.run, args=(serve(),), daemon=True)
     thread.start()
-    server = asyncio.run_coroutine_threadsafe(asyncio.start_server(MailSink(directory).serve, "127.0.0.1", 0), loop).result()
+    port, loop, done = ready.get(timeout=10)
     try:
-        yield server.sockets[0].getsockname()[1]
+        yield port
     finally:
-        server.close()
-        asyncio.run_coroutine_threadsafe(server.wait_closed(), loop).result()
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
+        loop.call_soon_threadsafe(done.set)
+        thread.join(timeout=10)
+        assert not thread.is_alive()
 
 
 def kept(directory: Path) -> list[bytes]:
