@@ -17,9 +17,11 @@ Entry points
     ``router.forwards(site, address, ports, external_address)``, ``router.provider(name, run, wan_interface)``, and for
     ``nftables`` the text functions ``router.nftables.render`` and ``router.nftables.parse``
         the forwarded ports: ``plan(site, wanted)`` first, then ``apply(plan)``; ``plan.text`` is the file for boot.
+    ``budget.left(budget.read(), directory, names, now=…)``; ``budget.failed(…)``, ``budget.issued(…)``, ``budget.refused(…)``
+        what the CA's rate limits still allow, from a record on the edge host; asked before each order, told after it.
     ``state.result(…)``, ``state.waiting(error)``, ``state.record(path, site, step, result)``, ``state.read(path)``
         the last result of each step of each site, in ``store/state.json`` on the control node.
 
-``router``, ``state`` and ``addresses`` need nothing but the standard library and run anywhere. ``dns``'s provider,
+``router``, ``state``, ``budget`` and ``addresses`` need nothing but the standard library and run anywhere. ``dns``'s provider,
 ``authoritative`` and ``preflight`` need the extra ``[control]`` (cloudflare, dns-lexicon, dnspython, publicsuffixlist).
 """
