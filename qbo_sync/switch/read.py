@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -29,13 +29,14 @@ class Company:
     """One reading of the QBO company.
 
     ``records`` are the active ones, in an order in which parents come first; ``inactive`` the names of the others, by id;
-    ``other_items`` counts active items of types that are not imported.
+    ``other_items`` counts active items of types that are not imported. Records of a large company lie on disk: go through them
+    as often as needed, keep keys instead of records, and expect no index.
     """
 
     realm: str
     name: str
     read_at: datetime
-    records: Mapping[Kind, list[Record]]
+    records: Mapping[Kind, Collection[Record]]
     inactive: Mapping[Kind, Mapping[str, str]]
     raw_terms: Mapping[str, Mapping[str, Any]]
     other_items: Mapping[str, int]
@@ -51,7 +52,7 @@ class Books:
     ``taxes`` is ``None`` where the profile declares none; ``links``: (kind, QBO id) → (Miracle id, state).
     """
 
-    rows: Mapping[Kind, list[Row]]
+    rows: Mapping[Kind, Collection[Row]]
     taxes: list[TaxCode] | None
     links: Mapping[tuple[str, str], tuple[str, str]]
     lengths: Mapping[Kind, Mapping[str, int]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 from qbo_sync.switch.model import PlannedRow, Severity
@@ -11,11 +11,15 @@ from qbo_sync.switch.read import Books, Company
 
 @dataclass(frozen=True)
 class Sides:
-    """Both readings and how every record matched."""
+    """Both readings and how every record matched.
+
+    Each list is sized and can be gone through any number of times, but has no index: a large company's lies on disk. A rule keeps
+    keys of what it saw, not the records.
+    """
 
     company: Company
     books: Books
-    rows: list[PlannedRow]
+    rows: Collection[PlannedRow]
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ def audit(site: Site, *, since_last: bool = False) -> Outcome:
         answer.lines = [
             f"since {before.read_at:%Y-%m-%d %H:%M} UTC: {len(shown)} findings are new or different, {len(gone)} are gone"
         ]
-    return Outcome(answer, findings=shown, rows=sides.rows, title=sides.company.name, has_report=True)
+    return Outcome(answer, findings=shown, rows=list(sides.rows), title=sides.company.name, has_report=True)
 
 
 def _changed(findings: Sequence[Finding], before: Reading) -> list[Finding]:

@@ -56,7 +56,7 @@ def _decisions(rows: Sequence[Mapping[str, str]]) -> dict[tuple[Kind, str], Deci
 @collector.paused()
 def _plan(site: Site, intuit: Intuit, miracle: Miracle) -> tuple[Plan, list[Finding]]:
     sides, findings = site.look(intuit, miracle)
-    plan = planning.build(new_id(), sides.company, sides.books, sides.rows)
+    plan = planning.build(new_id(), sides.company, sides.books, list(sides.rows))
     site.store.save_plan(plan)
     site.store.save_reading("plan", sides.company.read_at, findings)
     return plan, findings
