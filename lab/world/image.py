@@ -23,12 +23,14 @@ MACHINE_PROGRAMS = {
 SUITE = "bookworm"
 
 # The first two lines are what any small Debian server has, python3-apt being what Ansible's apt module needs in check
-# mode; the third is what the lab's internet and the Miracle Service stand-in run, and the databases of tests/databases.
+# mode; the third is what the lab's internet and the Miracle Service stand-in run, and the databases of tests/databases; the
+# fourth is the router's UPnP daemon, which a test switches on.
 # nginx is absent: the roles install it.
 IMAGE_PACKAGES = (
     "ca-certificates curl dbus iproute2 nftables openssh-server openssl procps",
     "python3 python3-apt python3-venv systemd systemd-sysv",
     "bind9 bind9-dnsutils pebble mariadb-server postgresql",
+    "miniupnpd-nftables",
 )
 
 # A daemon runs only where the lab starts it; apt's own timers would hold its lock just when a role needs it.
