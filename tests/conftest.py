@@ -71,6 +71,7 @@ def database_url(
             yield url
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what needs the lab; what makes and removes one of its own comes first, while none is up."""
     for item in items:
