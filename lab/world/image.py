@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import time
 from pathlib import Path
 
 from lab.world.layout import CACHE, HOSTS
@@ -22,20 +23,22 @@ MACHINE_PROGRAMS = {
 
 SUITE = "bookworm"
 
+DAY_S = 86_400
+
 # The first two lines are what any small Debian server has, python3-apt being what Ansible's apt module needs in check
 # mode; the third is what the lab's internet and the Miracle Service stand-in run, and the databases of tests/databases; the
-# fourth is the router's UPnP daemon, which a test switches on.
+# fourth is what single tests switch on or run: UPnP on the router, another DNS provider, a moved clock, a grader of TLS.
 # nginx is absent: the roles install it.
 IMAGE_PACKAGES = (
     "ca-certificates curl dbus iproute2 nftables openssh-server openssl procps",
     "python3 python3-apt python3-venv systemd systemd-sysv",
     "bind9 bind9-dnsutils pebble mariadb-server postgresql",
-    "miniupnpd-nftables",
+    "miniupnpd-nftables pdns-server pdns-backend-sqlite3 faketime testssl.sh",
 )
 
 # A daemon runs only where the lab starts it; apt's own timers would hold its lock just when a role needs it.
 SILENCED_UNITS = (
-    "named mariadb postgresql apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer fstrim.timer"
+    "named pdns mariadb postgresql apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer fstrim.timer"
     " e2scrub_reap"
 )
 
@@ -94,7 +97,8 @@ def ensure() -> Path:
         return image
     print("lab: building the hosts' image (once, about half a minute)", flush=True)
     for old in CACHE.glob("image-*"):
-        if not _in_use(old):
+        # Another checkout's image of today stays: two of them must not take each other's away, again and again.
+        if not _in_use(old) and time.time() - old.stat().st_mtime > DAY_S:
             shutil.rmtree(old)
     new = image.with_name(f"{image.name}.new")
     log = CACHE / "image.log"
