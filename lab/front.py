@@ -18,7 +18,8 @@ USAGE = """usage: ./kit COMMAND [ARGUMENTS]
   lab up|down|status          the internet in a box: a router, an edge host, an outside world; needs root
   lab shell HOST              a root shell on one of its hosts
   lint                        ansible-lint, ruff, mypy and the import contracts
-  bench intuit|import         measure reading and importing a large company
+  bench intuit [--million]    measure reading a large company, beside another client
+  bench import                measure importing it
   bench kills|refresh_kills   kill imports, and renewals of the connection, again and again
   bench faults                meet every fault of Intuit at every request; writes docs/faults.md
   docs                        write the generated parts of docs/ anew

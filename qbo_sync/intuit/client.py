@@ -7,7 +7,7 @@ It knows entities as Intuit names them (``Customer``, ``TaxCode``) and hands the
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_left
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -241,10 +241,11 @@ class Intuit:
 
 
 class _Ids:
-    """The ids given so far. Those that come in ascending order, as a list's do, take eight bytes each."""
+    """The ids given so far. Those that come in ascending order, as a list's do, are held as runs without a gap."""
 
     def __init__(self) -> None:
-        self._ascending = array("Q")
+        self._starts = array("Q")
+        self._ends = array("Q")
         self._others: set[str] = set()
 
     def new(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -252,12 +253,17 @@ class _Ids:
         return [row for row in rows if self._add(str(row["Id"]))]
 
     def _add(self, row_id: str) -> bool:
-        number = int(row_id) if row_id.isdecimal() and len(row_id) < 20 else -1
-        if number >= 0 and (not self._ascending or number > self._ascending[-1]):
-            self._ascending.append(number)
+        number = int(row_id) if row_id.isascii() and row_id.isdecimal() and len(row_id) < 20 else -1
+        last = self._ends[-1] if self._ends else -1
+        if number == last + 1 and self._ends:
+            self._ends[-1] = number
             return True
-        at = bisect_left(self._ascending, number)
-        if row_id in self._others or (at < len(self._ascending) and self._ascending[at] == number):
+        if number > last:
+            self._starts.append(number)
+            self._ends.append(number)
+            return True
+        run = bisect_right(self._starts, number) - 1
+        if row_id in self._others or (run >= 0 and number <= self._ends[run]):
             return False
         self._others.add(row_id)
         return True

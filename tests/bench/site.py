@@ -20,6 +20,7 @@ from qbo_sync.switch import steps
 from tests.databases import servers
 
 REALM = "4620816365"
+CLIENT = ("app", "s3cret")
 
 
 @dataclass
@@ -68,8 +69,15 @@ def connected(*lookalike: str, database_url: sa.URL | None = None) -> Iterator[B
         folder = Path(name)
         secret = folder / "client-secret"
         secret.touch(mode=0o600)
-        secret.write_text("s3cret")
-        app = ["--client-id", "app", "--client-secret-file", str(secret), "--redirect-uri", "http://localhost:8021/qbo/callback"]
+        secret.write_text(CLIENT[1])
+        app = [
+            "--client-id",
+            CLIENT[0],
+            "--client-secret-file",
+            str(secret),
+            "--redirect-uri",
+            "http://localhost:8021/qbo/callback",
+        ]
         with process.running("--generate", "7", "--realm", REALM, *app, *lookalike) as address:
             url = database_url or sa.make_url(f"sqlite:///{folder / 'miracle.db'}")
             (folder / "bench.toml").write_text(_settings(address, servers.settings(url, folder / "database-password")))

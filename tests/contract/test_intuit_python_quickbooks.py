@@ -21,6 +21,7 @@ from quickbooks.cdc import change_data_capture
 from quickbooks.exceptions import AuthorizationException, ObjectNotFoundException, QuickbooksException
 from quickbooks.objects import CompanyInfo, Customer, Item, Vendor
 
+from tests.bench import reading, site
 from tests.contract.conftest import CLIENT, REDIRECT
 
 if TYPE_CHECKING:
@@ -172,3 +173,11 @@ def test_change_data_capture(qb: QuickBooks, intuit: Caller) -> None:
     changed = change_data_capture([Vendor, Customer], since, qb=qb)
     assert [each.Id for each in changed.Vendor._object_list] == [made.Id]
     assert not hasattr(changed, "Customer")
+
+
+def test_the_kits_client_reads_the_same_rows_in_fewer_requests() -> None:
+    """The two readers that `./kit bench intuit` puts side by side, each in a process of its own."""
+    with site.connected("--limits", "off") as bench:
+        kit, peer = (reading.measured(who, bench) for who in ("ours", "peer"))
+    assert kit.rows == peer.rows > 200
+    assert kit.used["requests"] < peer.used["requests"]
