@@ -254,7 +254,9 @@ def audit(
     context: typer.Context,
     accept: Annotated[str, typer.Option(help="Accept the finding with this id.")] = "",
     reason: Annotated[str, typer.Option(help="Why it is accepted.")] = "",
-    since: Annotated[bool, typer.Option("--since", help="List only what is new or different since the last look.")] = False,
+    since: Annotated[
+        bool, typer.Option("--since", help="Read only what changed since the last look; list only what is new.")
+    ] = False,
 ) -> None:
     """Compare both sides and report what does not match."""
     if context.invoked_subcommand is None:
@@ -273,9 +275,14 @@ def audit_fix(
 def plan(
     context: typer.Context,
     decisions: Annotated[Path | None, typer.Option(help="The decisions file, filled in (CSV or XLSX).")] = None,
+    since: Annotated[bool, typer.Option("--since", help="Read only what changed in QuickBooks since the last look.")] = False,
 ) -> None:
     """Say what an import would do; write to neither side."""
-    run(context, "plan", lambda site: steps.make_plan(site, report.read_decisions(decisions) if decisions else ()))
+    run(
+        context,
+        "plan",
+        lambda site: steps.make_plan(site, report.read_decisions(decisions) if decisions else (), since_last=since),
+    )
 
 
 @app.command("import")

@@ -12,6 +12,7 @@ from qbo_sync.intuit.oauth import (
     authorize,
     connect_url,
 )
+from qbo_sync.intuit.snapshot import Snapshot
 from qbo_sync.intuit.tokens import Grant, GrantState, TokenStore
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "Http",
     "Intuit",
     "Page",
+    "Snapshot",
     "TokenStore",
     "WrongCompany",
     "authorize",

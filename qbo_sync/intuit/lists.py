@@ -31,12 +31,13 @@ class Page:
     """Some rows of one list.
 
     ``first``: the list begins, and what was given of it before no longer counts. Within a list, a row replaces an earlier one of
-    the same ``Id``: it was changed meanwhile.
+    the same ``Id``: it was changed meanwhile. ``at`` is Intuit's time when this reading of the list began, if it was said.
     """
 
     entity: str
     rows: list[Row]
     first: bool = False
+    at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ class _List:
         first = self.first and self.read == 0
         self.read += len(rows)
         self.tail = [str(row.get("Id", "")) for row in rows] or self.tail
-        return Page(self.entity, rows, first)
+        return Page(self.entity, rows, first, self.at)
 
     def to_be_checked(self) -> bool:
         """Whether rows can have moved: it took more than one page, or fewer rows came than were counted."""
@@ -175,6 +176,18 @@ def read_one(service: Service, entity: str, active: Active, where: str) -> Itera
         if len(rows) == PAGE_ROWS:
             each.total = service.ask(each.count()).reply().total
             yield from _pages(service, [each], start=PAGE_ROWS + 1)
+
+
+def read_changed(service: Service, entities: Sequence[str], since: datetime) -> Iterator[Page]:
+    """The rows of several lists, active or not, changed at or after ``since``: one request, unless more than a page changed."""
+    conditions = {entity: query.changed(entity, since) for entity in entities}
+    replies = service.ask_together([query.select(entity, wanted) for entity, wanted in conditions.items()])
+    found = {entity: reply.rows(entity) for entity, reply in zip(entities, replies, strict=True)}
+    if sum(map(len, found.values())) < PAGE_ROWS:
+        yield from (Page(entity, rows) for entity, rows in found.items())
+        return
+    for entity, (_, moment) in conditions.items():
+        yield from read_one(service, entity, "all", moment)
 
 
 def lists_of(entity: str, active: Active, where: str = "") -> list[_List]:

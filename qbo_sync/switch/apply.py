@@ -1,14 +1,14 @@
 """Applies a plan and nothing else: one transaction per chunk, rows and journal together, parents before children.
 
-Before the first row is written, QuickBooks Online is asked once per kind what changed since the reading; inside every transaction
-the Miracle side is checked under the table's lock. Rows that an interrupted run of ours wrote are in the journal, so a second run
-goes on where it stopped.
+Before the first row is written, QuickBooks Online is asked in one request what changed since the reading; inside every
+transaction the Miracle side is checked under the table's lock. Rows that an interrupted run of ours wrote are in the journal, so
+a second run goes on where it stopped.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -16,10 +16,11 @@ from itertools import groupby, islice
 from typing import Any, Protocol
 
 from qbo_sync.errors import Blocked
+from qbo_sync.intuit import Page
 from qbo_sync.miracle import Miracle
 from qbo_sync.miracle.database import DECIMALS, Chunk, Pending, Run
 from qbo_sync.switch.match import REFERS_TO
-from qbo_sync.switch.model import QBO_ENTITY, Kind, PlannedRow, Result
+from qbo_sync.switch.model import KIND_OF, QBO_ENTITY, Kind, PlannedRow, Result
 from qbo_sync.switch.names import normal_path
 from qbo_sync.switch.plan import Plan
 from qbo_sync.switch.read import row_from
@@ -31,7 +32,7 @@ CLOCK_OVERLAP = timedelta(minutes=5)
 class ChangeReader(Protocol):
     """What is needed of the Intuit client."""
 
-    def changed_since(self, entity: str, since: datetime) -> Iterator[dict[str, Any]]: ...
+    def changed_since(self, entities: Sequence[str], since: datetime) -> Iterable[Page]: ...
 
 
 @dataclass
@@ -57,8 +58,9 @@ def refuse_if_moved(plan: Plan, left: list[PlannedRow], intuit: ChangeReader) ->
     planned = {(row.kind, row.qbo_id) for row in plan.rows}
     waiting = {(row.kind, row.qbo_id): row for row in left}
     moved, strangers = [], []
-    for kind in Kind:
-        for row in intuit.changed_since(QBO_ENTITY[kind], plan.read_at - CLOCK_OVERLAP):
+    for page in intuit.changed_since([QBO_ENTITY[kind] for kind in Kind], plan.read_at - CLOCK_OVERLAP):
+        kind = KIND_OF[page.entity]
+        for row in page.rows:
             name = str(row.get("FullyQualifiedName") or row.get("DisplayName") or row.get("Name"))
             key = (kind, str(row.get("Id")))
             if key not in planned and row.get("Active", True):

@@ -34,6 +34,7 @@ QBO_ENTITY = {
     Kind.INVENTORY_ITEM: "Item",
     Kind.CUSTOMER: "Customer",
 }
+KIND_OF = {entity: kind for kind, entity in QBO_ENTITY.items()}
 TITLE = {
     Kind.CUSTOMER_TYPE: "Customer types",
     Kind.PAYMENT_TERM: "Payment terms",

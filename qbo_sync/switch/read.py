@@ -13,7 +13,7 @@ from qbo_sync.intuit import Page
 from qbo_sync.intuit.query import Active
 from qbo_sync.miracle import Miracle
 from qbo_sync.switch import translate
-from qbo_sync.switch.model import QBO_ENTITY, Kind, Record, Row, TaxCode, TaxComponent
+from qbo_sync.switch.model import KIND_OF, QBO_ENTITY, Kind, Record, Row, TaxCode, TaxComponent
 
 
 class Reader(Protocol):
@@ -71,7 +71,6 @@ WANTED: Mapping[str, Active] = {
     "CompanyInfo": "active",
     "Preferences": "active",
 }
-_KIND = {entity: kind for kind, entity in QBO_ENTITY.items()}
 
 
 class _Found:
@@ -109,7 +108,7 @@ def company(intuit: Reader, item_types: tuple[str, ...]) -> Company:
     found: dict[str, _Found] = {}
     others: dict[str, dict[str, Mapping[str, Any]]] = {}
     for page in intuit.read(WANTED):
-        kind = _KIND.get(page.entity)
+        kind = KIND_OF.get(page.entity)
         if page.first:
             others[page.entity] = {}
             if kind:

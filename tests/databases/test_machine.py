@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from qbo_sync import config
 from qbo_sync.errors import Blocked
+from qbo_sync.intuit import Page
 from qbo_sync.miracle import Miracle, reference
 from qbo_sync.miracle.database import engine_for
 from qbo_sync.switch import apply as applying
@@ -96,9 +97,9 @@ class Machine(RuleBasedStateMachine):
         raw = self.qbo[data.draw(st.sampled_from(sorted(self.qbo)))]
         raw.update(SyncToken=str(int(raw["SyncToken"]) + 1), Active=active)
 
-    def changed_since(self, entity: str, since: datetime) -> Iterator[dict[str, Any]]:
+    def changed_since(self, entities: Sequence[str], since: datetime) -> Iterator[Page]:
         """All rows: whether one moved, its SyncToken says."""
-        yield from self.qbo.values() if entity == "Customer" else ()
+        yield Page("Customer", list(self.qbo.values()))
 
     # --- users of Miracle Service ------------------------------------------------------------------------------------
 

@@ -19,11 +19,12 @@ from qbo_sync.switch.store import Reading, new_id
 def audit(site: Site, *, since_last: bool = False) -> Outcome:
     """Compare both sides and report. Writes to neither.
 
-    With ``since_last`` only what is new or different since the last look is listed; counts and outcome stay those of everything.
+    With ``since_last`` only what changed since the last look is read from QuickBooks, and only findings that are new or different
+    are listed; counts and outcome stay those of everything.
     """
     before = site.store.newest_reading()
     with site.intuit() as intuit, site.miracle() as miracle:
-        sides, findings = site.look(intuit, miracle)
+        sides, findings = site.look(intuit, miracle, only_changes=since_last)
     site.store.save_reading("audit", sides.company.read_at, findings)
     shown = _changed(findings, before) if since_last and before else findings
     answer = site.answer("audit", summary=rules.counts(findings), items=finding_items(shown))

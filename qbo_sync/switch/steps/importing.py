@@ -22,11 +22,14 @@ from qbo_sync.switch.store import new_id
 Progress = Callable[[Kind, int], None]
 
 
-def make_plan(site: Site, decisions: Sequence[Mapping[str, str]] = ()) -> Outcome:
-    """Read both sides and say what an import would do. Writes to neither."""
+def make_plan(site: Site, decisions: Sequence[Mapping[str, str]] = (), *, since_last: bool = False) -> Outcome:
+    """Read both sides and say what an import would do. Writes to neither.
+
+    With ``since_last`` only what changed since the last look is read from QuickBooks.
+    """
     site.store.decide(_decisions(decisions))
     with site.intuit() as intuit, site.miracle() as miracle:
-        plan, findings = _plan(site, intuit, miracle)
+        plan, findings = _plan(site, intuit, miracle, only_changes=since_last)
     answer = site.answer("plan", summary=planning.summary(plan.rows))
     _describe(answer, plan.rows)
     if stop := rules.blockers(findings):
@@ -54,8 +57,8 @@ def _decisions(rows: Sequence[Mapping[str, str]]) -> dict[tuple[Kind, str], Deci
 
 
 @collector.paused()
-def _plan(site: Site, intuit: Intuit, miracle: Miracle) -> tuple[Plan, list[Finding]]:
-    sides, findings = site.look(intuit, miracle)
+def _plan(site: Site, intuit: Intuit, miracle: Miracle, *, only_changes: bool = False) -> tuple[Plan, list[Finding]]:
+    sides, findings = site.look(intuit, miracle, only_changes=only_changes)
     plan = planning.build(new_id(), sides.company, sides.books, list(sides.rows))
     site.store.save_plan(plan)
     site.store.save_reading("plan", sides.company.read_at, findings)

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from qbo_sync import config
-from qbo_sync.intuit import Counters, Intuit, TokenStore
+from qbo_sync.intuit import Counters, Intuit, Snapshot, TokenStore
 from qbo_sync.miracle import Miracle
 from qbo_sync.switch import audit, match, read
 from qbo_sync.switch.model import Answer, Finding, PlannedRow
@@ -58,9 +58,13 @@ class Site:
         with Miracle.open(self.settings, self.realm) as miracle:
             yield miracle
 
-    def look(self, intuit: Intuit, miracle: Miracle) -> tuple[audit.Sides, list[Finding]]:
-        """Read both sides once, match them with the decisions so far, and audit them."""
-        company = read.company(intuit, self.settings.imports.item_types)
+    def look(self, intuit: Intuit, miracle: Miracle, *, only_changes: bool = False) -> tuple[audit.Sides, list[Finding]]:
+        """Read both sides once, match them with the decisions so far, and audit them.
+
+        With ``only_changes`` what an earlier reading kept of QuickBooks is used, and Intuit asked for what changed since.
+        """
+        snapshot = Snapshot(self.settings, intuit, only_changes=only_changes)
+        company = read.company(snapshot, self.settings.imports.item_types)
         books = read.books(miracle)
         decisions = self._standing_decisions(company)
         sides = audit.Sides(company, books, match.match(company, books, decisions))

@@ -84,14 +84,31 @@ def test_a_full_page_is_followed_by_the_one_that_ends_the_list(lab: Lab, connect
     assert intuit.counters.metered == 2
 
 
-def test_changed_since(lab: Lab, connected: Settings) -> None:
-    row = held(lab, "Vendor")[0]
+def test_changed_since_of_several_lists_is_one_request(lab: Lab, connected: Settings) -> None:
     now = datetime.now(UTC).replace(microsecond=0)
-    lab.post("entities/Vendor", {**row, "MetaData": {**row["MetaData"], "LastUpdatedTime": now.isoformat()}})
+    edited = {}
+    for entity in ("Vendor", "CustomerType", "Term"):
+        row = held(lab, entity)[0]
+        lab.post(f"entities/{entity}", {**row, "MetaData": {**row["MetaData"], "LastUpdatedTime": now.isoformat()}})
+        edited[entity] = [row["Id"]]
     with Intuit.open(connected) as intuit:
-        assert ids(intuit.changed_since("Vendor", now)) == [row["Id"]]
-        assert ids(intuit.changed_since("Vendor", now + timedelta(seconds=1))) == []
-        assert intuit.counters.metered == 2
+        pages = list(intuit.changed_since(["Vendor", "Customer", "CustomerType", "Term"], now))
+        assert {page.entity: ids(page.rows) for page in pages if page.rows} == edited
+        assert intuit.counters.made == 1
+        later = intuit.changed_since(["Vendor", "Term"], now + timedelta(seconds=1))
+        assert [row for page in later for row in page.rows] == []
+
+
+def test_very_many_changes_are_read_page_by_page(lab: Lab, connected: Settings) -> None:
+    now = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=1)
+    row, vendor = held(lab, "PaymentMethod")[0], held(lab, "Vendor")[0]
+    times = {**row["MetaData"], "LastUpdatedTime": now.isoformat()}
+    many = [{**row, "Id": str(10_000 + n), "Name": f"Method {n}", "MetaData": times} for n in range(1200)]
+    lab.post("entities/PaymentMethod", many)
+    lab.post("entities/Vendor", {**vendor, "MetaData": times})
+    with Intuit.open(connected) as intuit:
+        read = [row["Id"] for page in intuit.changed_since(["PaymentMethod", "Vendor"], now) for row in page.rows]
+    assert sorted(read) == sorted([*ids(many), vendor["Id"]])
 
 
 def test_company_and_preferences(connected: Settings) -> None:
