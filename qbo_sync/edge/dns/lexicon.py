@@ -2,7 +2,8 @@
 
 Lexicon lists, makes and removes records; comments, proxies and steps that belong together are beyond it. So our mark is a TXT
 record beside the name, what stands there is read again right before and after the writing, and a TTL is changed by making the
-record anew. Its exceptions can quote an address with the credentials in it: those are cut out.
+record anew. A CNAME is left to a person: some of its modules read the zone's name into where one leads (powerdns in 3.25.2), so
+it could not be put back. Its exceptions can quote an address with the credentials in it: those are cut out.
 """
 
 from __future__ import annotations
@@ -23,7 +24,6 @@ from qbo_sync.edge.dns import TTL, Change, Record, Settings, Snapshot, Zone, aft
 from qbo_sync.errors import Blocked, KitError, UsageError
 
 _TYPES = ("A", "AAAA", "CNAME", "NS")
-_WRITTEN = ("A", "CNAME")
 
 T = TypeVar("T")
 
@@ -86,6 +86,7 @@ class Lexicon:
     def apply(self, zone: Zone, before: Snapshot, changes: Iterable[Change]) -> None:
         """Make the changes in order, unless the records are no longer those of ``before``."""
         changes = tuple(changes)
+        _refuse_cnames(before.name, changes)
         now = self.snapshot(zone, before.name)
         if now != before:
             raise Blocked(
@@ -96,9 +97,9 @@ class Lexicon:
         self._write(zone, before, changes)
 
     def restore(self, zone: Zone, snapshot: Snapshot) -> bool:
-        """Put back the A and CNAME records of a snapshot and their marks."""
+        """Put back the A records of a snapshot and their marks."""
         now = self.snapshot(zone, snapshot.name)
-        here, then = ({_value(r): r for r in s.records if r.type in _WRITTEN} for s in (now, snapshot))
+        here, then = ({_value(r): r for r in s.records if r.type == "A"} for s in (now, snapshot))
         changes = [Change(record, None) for value, record in here.items() if value not in then]
         changes += [Change(None, record) for value, record in then.items() if value not in here]
         owners = marks.of(here.values()), marks.of(then.values())
@@ -132,8 +133,8 @@ class Lexicon:
         old, new = change.before, change.after
         if old is not None and new is not None and _value(old) == _value(new):
             return
-        # Two records with one content can't be, and a CNAME allows none beside it; else the name is never without an address.
-        first_new = old is not None and new is not None and old.type == new.type == "A" and old.content != new.content
+        # Two records with one content can't be; else the name is never without an address.
+        first_new = old is not None and new is not None and old.content != new.content
         if new is not None and first_new:
             self._create(zone, new)
         if old is not None:
@@ -142,10 +143,8 @@ class Lexicon:
             self._create(zone, new)
 
     def _create(self, zone: Zone, record: Record) -> None:
-        content = f"{record.content}." if record.type == "CNAME" else record.content
-
         def create(operations: Any) -> None:
-            operations.create_record(record.type, record.name, content)
+            operations.create_record(record.type, record.name, record.content)
 
         self._ask(f"make the record {record}", zone.name, create, record.ttl)
 
@@ -202,6 +201,16 @@ class Lexicon:
         for value in self.options.values():
             text = text.replace(value, "…")
         return " ".join(text.split())[:400]
+
+
+def _refuse_cnames(name: str, changes: Iterable[Change]) -> None:
+    cnames = [change.before for change in changes if change.before is not None and change.before.type == "CNAME"]
+    if cnames:
+        raise Blocked(
+            f"a CNAME stands at {name}, and through lexicon it could not be put back",
+            seen="; ".join(str(r) for r in cnames),
+            next="find out what uses it, remove it in the provider's own page, then run this again",
+        )
 
 
 def _record(entry: Mapping[str, Any]) -> Record:

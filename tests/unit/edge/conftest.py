@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import edge_bind
+import edge_powerdns
 import pytest
 from edge_dns_server import DnsServer, serving
 from edge_lab import KEY, SOA, ZONE, Lab, write_secret
@@ -67,6 +68,20 @@ def bind(bind_server: edge_bind.Bind) -> edge_bind.Bind:
     hosts = ("qbo", "_qbokit.qbo", "www", "office")
     bind_server.edit(*(f"del {host}" for host in hosts))
     return bind_server
+
+
+@pytest.fixture(scope="session")
+def powerdns_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[edge_powerdns.PowerDNS]:
+    need(image.available() or "")
+    with edge_powerdns.running(tmp_path_factory.mktemp("powerdns")) as server:
+        yield server
+
+
+@pytest.fixture
+def powerdns(powerdns_server: edge_powerdns.PowerDNS) -> edge_powerdns.PowerDNS:
+    """A real PowerDNS with nothing but the zone's own records."""
+    powerdns_server.clear()
+    return powerdns_server
 
 
 def need(missing: str) -> None:

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import secrets
-import socket
-import subprocess
-import time
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,15 +16,8 @@ import dns.query
 import dns.rcode
 import dns.tsig
 import dns.update
+from edge_box import daemon, free_port
 from edge_lab import SOA, ZONE
-
-from lab.world import image, world
-
-# $1: the image; $2: the folder that the server sees as /mnt. The mounts are seen by nobody else and end with it.
-BOX = """set -e
-mount --bind "$2" "$1/mnt"
-exec chroot "$1" /usr/sbin/named -g -n 1 -c /mnt/named.conf
-"""
 
 
 @dataclass(frozen=True)
@@ -103,55 +92,16 @@ zone "{ZONE}" {{
 @contextmanager
 def running(folder: Path) -> Iterator[Bind]:
     """Start BIND with an empty folder of its own; it is stopped at the end."""
-    if not image.path().is_dir():
-        with world.alone():
-            image.ensure_packages()
-            image.ensure()
     keys = [dns.tsig.Key(name, secrets.token_bytes(32), "hmac-sha256") for name in ("strong", "site")]
-    bind = Bind(_free_port(), *keys)
+    bind = Bind(free_port(), *keys)
     (folder / "named.conf").write_text(configuration(bind.port, *keys))
     (folder / "zone").write_text(f"$ORIGIN {ZONE}.\n{SOA}")
-    alone = (
-        "setpriv",
-        "--pdeathsig",
-        "KILL",
-        "unshare",
-        "--mount",
-        "--pid",
-        "--fork",
-        "--kill-child",
-        "--propagation",
-        "private",
-    )
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [*alone, "/bin/sh", "-c", BOX, "box", str(image.path()), str(folder)],
-            env={"PATH": os.environ["PATH"]},
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-        )
-    try:
-        _wait(bind, process, folder / "log")
-        yield bind
-    finally:
-        process.kill()
-        process.wait()
 
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _wait(bind: Bind, process: subprocess.Popen[bytes], log: Path) -> None:
-    end = time.monotonic() + 30
-    while time.monotonic() < end and process.poll() is None:
+    def answers() -> bool:
         try:
-            bind.serial()
+            return bool(bind.serial())
         except (dns.exception.DNSException, OSError, EOFError):
-            time.sleep(0.05)
-        else:
-            return
-    raise RuntimeError(f"BIND did not start: {log.read_text(errors='replace')[-2000:]}")
+            return False
+
+    with daemon(folder, "/usr/sbin/named", "-g", "-n", "1", "-c", "/mnt/named.conf", answers=answers):
+        yield bind

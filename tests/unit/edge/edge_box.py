@@ -1,0 +1,62 @@
+"""A daemon of the lab's image on loopback, in a mount and process tree of its own; nothing of it outlives the test."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from lab.world import image, world
+
+# $1: the image; $2: the folder that the daemon sees as /mnt; the rest: its command. The mounts are seen by nobody else.
+BOX = """set -e
+mount --bind "$2" "$1/mnt"
+root=$1
+shift 2
+exec chroot "$root" "$@"
+"""
+
+ALONE = ("setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--fork", "--kill-child", "--propagation", "private")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def root() -> Path:
+    """The image, made now if it is not there yet."""
+    if not image.path().is_dir():
+        with world.alone():
+            image.ensure_packages()
+            image.ensure()
+    return image.path()
+
+
+@contextmanager
+def daemon(folder: Path, *command: str, answers: Callable[[], bool]) -> Iterator[None]:
+    """Run the command until the block ends; entered once ``answers`` says so."""
+    log = folder / "log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [*ALONE, "/bin/sh", "-c", BOX, "box", str(root()), str(folder), *command],
+            env={"PATH": os.environ["PATH"]},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+        )
+    try:
+        end = time.monotonic() + 30
+        while not answers():
+            if time.monotonic() > end or process.poll() is not None:
+                raise RuntimeError(f"{command[0]} did not start: {log.read_text(errors='replace')[-2000:]}")
+            time.sleep(0.05)
+        yield
+    finally:
+        process.kill()
+        process.wait()
