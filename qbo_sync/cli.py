@@ -236,11 +236,20 @@ def prepare(
     if apply and revert:
         raise typer.BadParameter("--apply and --revert exclude each other")
     if apply:
-        run(context, "prepare --apply", lambda site: steps.prepare_apply(site, report.read_decisions(apply, ("inactivate",))))
+        run(context, "prepare --apply", lambda site: steps.prepare_apply(site, _ticks(apply), _counted))
     elif revert:
-        run(context, "prepare --revert", lambda site: steps.prepare_revert(site, report.read_decisions(revert, ("reactivate",))))
+        run(context, "prepare --revert", lambda site: steps.prepare_revert(site, _ticks(revert), _counted))
     else:
         run(context, "prepare", lambda site: steps.prepare(site, months))
+
+
+def _ticks(file: Path) -> list[dict[str, str]]:
+    return report.read_decisions(file, ("inactivate", "reactivate"))
+
+
+def _counted(done: int, of: int) -> None:
+    if done % 25 == 0 or done == of:
+        errors.print(f"  {done} of {of}", markup=False, highlight=False)
 
 
 @profile_app.command("check")

@@ -90,7 +90,7 @@ _ENTITIES = (
     Entity("CompanyInfo", _props(""), BY_ID, has_active=False, in_cdc=False),
     Entity("Preferences", TIMES, BY_ID, has_active=False, in_cdc=False),
     _transaction("Invoice", "ProjectRef SalesTermRef DueDate"),
-    _transaction("Estimate"),
+    _transaction("Estimate", "TxnStatus"),
     _transaction("SalesReceipt"),
     _transaction("Payment", "PaymentMethodRef PaymentRefNum"),
     _transaction("Bill", "VendorRef DueDate"),

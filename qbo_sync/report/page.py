@@ -6,6 +6,7 @@ import base64
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from markupsafe import Markup
@@ -13,13 +14,18 @@ from markupsafe import Markup
 from qbo_sync import templating
 from qbo_sync.report import words
 from qbo_sync.report.safe import visible
+from qbo_sync.report.verdict import verdict
 from qbo_sync.report.words import Story
 from qbo_sync.switch.model import Finding, PlannedRow, Result
+
+_NOTHING = {"", "0", "0.00"}
 
 # The longest list that the page shows; the workbook always has all of it.
 LIMIT = 500
 
-_TEMPLATE = {"audit": "audit.html.j2", "plan": "plan.html.j2", "import": "plan.html.j2"}
+_TEMPLATE = {"audit": "audit.html.j2", "plan": "plan.html.j2", "import": "plan.html.j2", "prepare": "prepare.html.j2"}
+# Of these, the lines for a terminal say what a table on the page says.
+_TOLD_IN_TABLES = ("doctor", "prepare --apply", "prepare --revert")
 _ALREADY_THERE = (Result.MATCHED, Result.LINKED)
 
 
@@ -64,10 +70,12 @@ class KindSection:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A list of any columns; ``rows`` are at most :data:`LIMIT` of ``number``."""
+    """A list of any columns; ``rows`` are at most :data:`LIMIT` of ``number``; ``figures`` says which columns hold numbers."""
 
     title: str
+    meaning: str
     columns: tuple[str, ...]
+    figures: tuple[bool, ...]
     number: int
     rows: tuple[tuple[str, ...], ...]
 
@@ -88,10 +96,9 @@ def render(story: Story) -> str:
         story=story,
         answer=story.answer,
         title=words.report_title(story.answer),
-        # A checklist's lines are its table.
-        lines=() if story.answer.command == "doctor" and tables else story.answer.lines,
+        lines=() if tables and story.answer.command in _TOLD_IN_TABLES else story.answer.lines,
         made_at=words.moment(story.made_at),
-        verdict=words.verdict(story.answer, story.findings, story.rows, listed),
+        verdict=verdict(story.answer, story.findings, story.rows, listed),
         tone=words.tone(story.answer),
         bars=_bars(story),
         sections=_finding_sections(story),
@@ -100,7 +107,6 @@ def render(story: Story) -> str:
         counts=words.kind_counts(story.answer, story.rows),
         tables=tables,
         facts=_facts(story.answer.summary),
-        ticks=words.TICKS.get(story.answer.command, ()),
         # These two are ours, not data; the page's policy names their hashes, so that nothing else can run or style.
         style=Markup(style),  # noqa: S704
         script=Markup(script),  # noqa: S704
@@ -168,19 +174,25 @@ def _table(title: str, rows: Sequence[Mapping[str, Any]]) -> Table:
     keys = _shown_columns(rows)
     return Table(
         words.kind_title(title),
+        words.TABLE.get(title, ""),
         tuple(words.column_title(key) for key in keys),
+        tuple(all(_is_figure(row.get(key)) for row in rows) for key in keys),
         len(rows),
         tuple(tuple(_cell(key, row.get(key)) for key in keys) for row in rows[:LIMIT]),
     )
 
 
+def _is_figure(value: Any) -> bool:
+    return isinstance(value, (int, float, Decimal)) and not isinstance(value, bool)
+
+
 def _shown_columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The name first, the decision last, without columns that tell nothing (all empty, or one kind or result throughout)."""
+    """The name first, the decision last, without columns that tell nothing (all empty or nought, or one kind or result)."""
 
     def tells(key: str) -> bool:
         values = {words.said(row.get(key)) for row in rows}
         constant = len(values) == 1 and len(rows) > 1
-        return key == "decision" or (values != {""} and not (constant and key in dull))
+        return key == "decision" or not (values <= _NOTHING or (constant and key in dull))
 
     # In a list to tick the reason is the run that made the row; elsewhere it is what a person reads first.
     dull = ("kind", "result", "reason") if "decision" in words.columns(rows) else ("kind", "result")

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from qbo_sync.report import words
 from qbo_sync.report.safe import one_line
+from qbo_sync.report.verdict import verdict
 from qbo_sync.switch.model import Answer, Finding, Kind, PlannedRow, Severity
 
 # How many lines of one list the screen shows; the report has them all.
@@ -27,7 +28,15 @@ _ASCII = str.maketrans({"✓": "+", "✗": "x", "→": "->", "·": "-", "–": "
 _TONE = {"good": ("✓", "green"), "care": ("!", "yellow"), "stop": ("✗", "red")}
 _SEVERITY = {Severity.BLOCKER: ("✗", "red"), Severity.WARNING: ("!", "yellow"), Severity.INFO: ("·", "blue")}
 _ACCEPTED = ("✓", "dim")
-_FIGURE_STYLE = {"new": "green", "written": "green", "weak": "yellow", "conflict": "yellow", "invalid": "red"}
+_FIGURE_STYLE = {
+    "new": "green",
+    "free": "green",
+    "held": "yellow",
+    "written": "green",
+    "weak": "yellow",
+    "conflict": "yellow",
+    "invalid": "red",
+}
 # The table of kinds needs this many columns; a narrower window gets one line per kind.
 _TABLE_WIDTH = 84
 
@@ -37,14 +46,15 @@ def show(answer: Answer, *, findings: Sequence[Finding] = (), rows: Sequence[Pla
     screen = _Screen(console)
     mark, style = _TONE[words.tone(answer)]
     screen.line(f"{words.report_title(answer)} · {answer.site}", style="bold")
-    screen.item(mark, style, words.verdict(answer, findings, rows, len(answer.items)), style="bold")
+    screen.item(mark, style, verdict(answer, findings, rows, len(answer.items)), style="bold")
     for line in (part for said in answer.lines for part in said.split("\n")):
         screen.line(line, indent=2 + len(line) - len(line.lstrip(" ")))
     if findings:
         _show_findings(screen, findings)
-    counts = words.kind_counts(answer, rows) if answer.command in ("plan", "import") else {}
+    names = words.FIGURES.get(answer.command, {})
+    counts = words.kind_counts(answer, rows) if names else {}
     if counts:
-        _show_kinds(screen, counts, written=answer.command == "import")
+        _show_kinds(screen, counts, names)
     elif answer.summary and not answer.lines and not findings:
         _show_summary(screen, answer.summary)
     if answer.command in ("plan", "import"):
@@ -146,18 +156,19 @@ def _show_more(screen: _Screen, number: int, limit: int, *, indent: int) -> None
         screen.line(f"… and {number - limit:,} more in the report", indent=indent, style="dim")
 
 
-def _show_kinds(screen: _Screen, counts: Mapping[Kind, Mapping[str, int]], *, written: bool) -> None:
-    names = ["read", *words.RESULT_ORDER, *(["written"] if written else [])]
+def _show_kinds(screen: _Screen, counts: Mapping[Kind, Mapping[str, int]], names: Mapping[str, str]) -> None:
+    """A table of figures by kind; where the window is too narrow for it, one line per kind without the zeros."""
     screen.blank()
+    first = next(iter(names))
     if screen.plain or screen.console.width < _TABLE_WIDTH:
         for kind, figures in counts.items():
-            said = ", ".join(f"{name} {figures.get(name, 0):,}" for name in names if name in ("read", "new") or figures.get(name))
-            screen.line(f"{words.kind_title(kind)}: {said}", indent=2)
+            said = [f"{title} {figures.get(name, 0):,}" for name, title in names.items() if name == first or figures.get(name)]
+            screen.line(f"{words.kind_title(kind)}: {', '.join(said)}", indent=2)
         return
     table = Table(box=None, padding=(0, 1), show_edge=False, header_style="dim")
     table.add_column("")
-    for name in names:
-        table.add_column(name, justify="right")
+    for title in names.values():
+        table.add_column(title, justify="right")
     for kind, figures in counts.items():
         table.add_row(screen.text(words.kind_title(kind)), *(_figure(name, figures.get(name, 0)) for name in names))
     table.add_row(Text("total", "bold"), *(Text(f"{words.total(counts, name):,}", "bold") for name in names))

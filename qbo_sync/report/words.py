@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from qbo_sync.switch.model import TITLE, Answer, Decision, Finding, Kind, PlannedRow, Result, Severity
@@ -49,6 +50,8 @@ REPORT_TITLE = {
     "import": "Import Report",
     "review": "Review Lists",
     "prepare": "Clean-up Report",
+    "prepare --apply": "Clean-up in QuickBooks Online",
+    "prepare --revert": "Clean-up Taken Back",
     "reconcile": "Reconciliation Report",
     "status": "Status Report",
     "doctor": "Summary Checklist",
@@ -86,23 +89,24 @@ RESULT = {
 RESULT_ORDER = ("linked", "matched", "new", "weak", "conflict", "invalid", "removed")  # in which figures are given
 TO_DECIDE = (Result.WEAK, Result.CONFLICT, Result.INVALID)
 
-# What may stand in the decision column of a command's lists.
-TICKS: dict[str, tuple[str, ...]] = {
-    "plan": tuple(Decision),
-    "import": tuple(Decision),
-    "review": ("discard",),
-    "prepare": ("inactivate",),
+# What the tables of a report are about, where the title alone does not say it.
+TABLE = {
+    "Unused, but something is open": "Nobody has used these lately, but a balance, a stock or an open document holds them. "
+    "They stay active until that is settled.",
+    "Perhaps entered twice": "Each group shares a name, an e-mail address, a phone number or a part number. "
+    "Keep one, and make the others inactive if they are the same.",
+    "Made inactive by this kit": "These can be made active again under their old names: mark them “reactivate”.",
 }
 
-_OUTCOME = {
-    "ok": "Done. Nothing is left to do.",
-    "attention": "Done, but something needs a decision.",
-    "usage": "This was not started: the call or the settings are wrong.",
-    "blocked": "This was refused; nothing was changed.",
-    "waiting": "Waiting: somebody else has to act first.",
-    "reconnect": "QuickBooks Online has to be connected again.",
-    "unreachable": "A service did not answer in time. It is safe to try again.",
-    "failed": "This did not work.",
+# What may stand in the column ``decision``: for the rows of a plan, and for those of other lists by what they are.
+DECISIONS: tuple[str, ...] = tuple(Decision)
+_TICKS = {"made": "discard", "unused": "inactivate", "double": "inactivate", "inactivated": "reactivate"}
+
+# The figures by kind that a command gives, in the order of a table, with what a person calls them.
+FIGURES: dict[str, dict[str, str]] = {
+    "plan": {"read": "read", **{result: result for result in RESULT_ORDER}},
+    "import": {"read": "read", **{result: result for result in RESULT_ORDER}, "written": "written"},
+    "prepare": {"active": "active", "used": "in use", "free": "can go", "held": "still open"},
 }
 
 _COLUMN = {
@@ -115,6 +119,9 @@ _COLUMN = {
     "equal": "The same on both sides",
     "only_qbo": "Only in QuickBooks Online",
     "only_miracle": "Only in Miracle Service",
+    "before": "Done before",
+    "held": "Still open",
+    "open_amount": "Open amount",
 }
 
 
@@ -157,6 +164,8 @@ def said(value: Any) -> str:
     """A value of a summary or a table as a person reads it."""
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, Decimal):  # money
+        return f"{value:,.2f}"
     if isinstance(value, Mapping):
         return ", ".join(f"{column_title(str(key))}: {said(part)}" for key, part in value.items())
     if isinstance(value, (list, tuple)):
@@ -193,6 +202,12 @@ def _differences(items: Sequence[Mapping[str, Any]]) -> dict[str, Sequence[Mappi
         }
         found.setdefault(column_title(str(item.get("result", "other"))), []).append(line)
     return dict(found)
+
+
+def ticks(rows: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """What may stand in the column ``decision`` of these rows; empty for a list that is only to be read."""
+    asked = (_TICKS.get(str(row.get("result"))) for row in rows if "decision" in row)
+    return tuple(dict.fromkeys(filter(None, asked)))
 
 
 def full_name(row: PlannedRow) -> str:
@@ -235,7 +250,7 @@ def _group(rule: str, findings: tuple[Finding, ...]) -> Group:
 
 
 def kind_counts(answer: Answer, rows: Sequence[PlannedRow]) -> dict[Kind, dict[str, int]]:
-    """The summary of a plan or import per kind, in import order; counted from ``rows`` where the summary has no figures."""
+    """The summary of a plan, import or clean-up per kind, in import order; counted from ``rows`` where there are no figures."""
     counts: dict[Kind, dict[str, int]] = {}
     for kind in Kind:
         given = answer.summary.get(kind)
@@ -254,108 +269,3 @@ def total(counts: Mapping[Kind, Mapping[str, int]], *names: str) -> int:
 def tone(answer: Answer) -> str:
     """``good``, ``care`` or ``stop``: how the whole answer should look."""
     return {"ok": "good", "attention": "care", "waiting": "care"}.get(answer.outcome, "stop")
-
-
-def verdict(answer: Answer, findings: Sequence[Finding] = (), rows: Sequence[PlannedRow] = (), listed: int = 0) -> str:
-    """The sentence a report begins with. ``listed`` is how many records its tables list."""
-    counts = finding_counts(answer, findings)
-    if answer.command == "audit" and answer.outcome == "blocked" and counts["blocker"]:
-        return _audit_verdict(counts)
-    spoken = answer.outcome in ("ok", "attention")
-    if spoken and answer.command == "audit":
-        return _audit_verdict(counts)
-    if spoken and answer.command == "plan":
-        return _plan_verdict(kind_counts(answer, rows), rows)
-    if spoken and answer.command == "import":
-        return _import_verdict(kind_counts(answer, rows), rows)
-    if spoken and answer.command == "reconcile":
-        return _reconcile_verdict(answer.summary)
-    if spoken and answer.command == "review":
-        return _review_verdict(listed)
-    if spoken and answer.command == "doctor":
-        return _doctor_verdict(int(answer.summary.get("missing", 0)))
-    if spoken and answer.command == "prepare":
-        return _prepare_verdict(listed)
-    if answer.outcome == "blocked" and answer.command == "import":
-        return "The import was refused; nothing was written to Miracle Service."
-    return _OUTCOME.get(answer.outcome, answer.outcome)
-
-
-def _audit_verdict(counts: Mapping[str, int]) -> str:
-    if counts["blocker"]:
-        return f"{count(counts['blocker'], 'thing')} must be corrected before the import can run."
-    if counts["warning"]:
-        return f"Nothing stops the import. {count(counts['warning'], 'thing')} should be checked first."
-    return "QuickBooks Online and Miracle Service match. The import can run."
-
-
-def _plan_verdict(counts: Mapping[Kind, Mapping[str, int]], rows: Sequence[PlannedRow]) -> str:
-    adds = total(counts, "new") + _decided(rows, "insert")
-    there = total(counts, "linked", "matched") + _decided(rows, "link")
-    said = (
-        f"{count(adds, 'new record')} will be added to Miracle Service; {there:,} {_are(there)} already there and {_stay(there)}."
-    )
-    if not adds:
-        said = f"Nothing new: Miracle Service already has all {count(there, 'record')} that can be imported."
-    return said + _waiting(counts, rows)
-
-
-def _import_verdict(counts: Mapping[Kind, Mapping[str, int]], rows: Sequence[PlannedRow]) -> str:
-    written = total(counts, "written")
-    there = total(counts, "linked", "matched") + _decided(rows, "link")
-    said = f"{count(written, 'new record')} came into Miracle Service; {there:,} {_are(there)} already there and {_stay(there)}."
-    if not written:
-        said = "Nothing new came in: Miracle Service already had every record that could be imported."
-    return said + _waiting(counts, rows)
-
-
-def _decided(rows: Sequence[PlannedRow], action: str) -> int:
-    """How many doubtful rows a person settled so that the import does ``action`` with them."""
-    return sum(1 for row in rows if row.result in TO_DECIDE and row.decision and row.action == action)
-
-
-def _waiting(counts: Mapping[Kind, Mapping[str, int]], rows: Sequence[PlannedRow]) -> str:
-    """The second sentence: what a plan or import leaves to a person."""
-    if rows:
-        left = Counter(row.result for row in undecided(rows))
-        decide, invalid = left[Result.WEAK] + left[Result.CONFLICT], left[Result.INVALID]
-    else:
-        decide, invalid = total(counts, "weak", "conflict"), total(counts, "invalid")
-    said = f" {count(decide, 'record needs', 'records need')} your decision." if decide else ""
-    return said + (
-        f" {count(invalid, 'record')} cannot be imported as {'it is' if invalid == 1 else 'they are'}." if invalid else ""
-    )
-
-
-def _reconcile_verdict(summary: Mapping[str, Any]) -> str:
-    equal = int(summary.get("equal", 0))
-    off = int(summary.get("different", 0)) + int(summary.get("only_qbo", 0))
-    extra = int(summary.get("only_miracle", 0))
-    said = f"Both sides agree: {count(equal, 'record')} {_are(equal)} the same."
-    if off:
-        said = f"{count(off, 'record')} {'does' if off == 1 else 'do'} not agree; {equal:,} {_are(equal)} the same."
-    return said + (f" {count(extra, 'record exists', 'records exist')} only in Miracle Service, which is fine." if extra else "")
-
-
-def _review_verdict(listed: int) -> str:
-    if not listed:
-        return "There is nothing to review: no record that came in from QuickBooks Online is left."
-    return f"{count(listed, 'record')} came in from QuickBooks Online. Mark the ones you do not want to keep."
-
-
-def _doctor_verdict(missing: int) -> str:
-    return f"{count(missing, 'thing is', 'things are')} still missing." if missing else "Everything on the checklist is in place."
-
-
-def _prepare_verdict(listed: int) -> str:
-    if not listed:
-        return "Nothing to clean up: every active record in QuickBooks Online has been used."
-    return f"{count(listed, 'active record')} in QuickBooks Online nobody has used lately. Mark the ones to make inactive."
-
-
-def _are(number: int) -> str:
-    return "is" if number == 1 else "are"
-
-
-def _stay(number: int) -> str:
-    return "stays as it is" if number == 1 else "stay as they are"

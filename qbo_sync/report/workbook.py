@@ -21,6 +21,7 @@ from openpyxl.worksheet.worksheet import Worksheet
 from qbo_sync.report import words
 from qbo_sync.report.decisions import COLUMNS, decision_values
 from qbo_sync.report.safe import cell_text, is_formula
+from qbo_sync.report.verdict import verdict
 from qbo_sync.report.words import Story
 from qbo_sync.switch.model import Finding, Kind, PlannedRow, Severity
 
@@ -85,12 +86,11 @@ def _finding_line(finding: Finding) -> tuple[str, ...]:
 
 def _plan_sheets(story: Story) -> list[_Sheet]:
     """One sheet per kind, in the columns of a decisions file, so that the filled-in workbook can be given to ``--decisions``."""
-    ticks = words.TICKS.get(story.answer.command, ())
     by_kind: dict[Kind, list[PlannedRow]] = {kind: [] for kind in Kind}
     for row in words.in_order(story.rows):
         by_kind[row.kind].append(row)
     return [
-        _Sheet(words.kind_title(kind), COLUMNS, [tuple(decision_values(row).values()) for row in rows], ticks)
+        _Sheet(words.kind_title(kind), COLUMNS, [tuple(decision_values(row).values()) for row in rows], words.DECISIONS)
         for kind, rows in by_kind.items()
         if rows
     ]
@@ -107,7 +107,7 @@ def _table_sheets(story: Story) -> list[_Sheet]:
                 words.kind_title(title),
                 keys if ticked else tuple(map(words.column_title, keys)),
                 [tuple(row.get(key) for key in keys) for row in rows],
-                words.TICKS.get(story.answer.command, ()) if ticked else (),
+                words.ticks(rows),
             )
         )
     return sheets
@@ -122,7 +122,7 @@ def _summary(sheet: Worksheet, story: Story, sheets: Sequence[tuple[str, _Sheet]
     sheet.append([_cell(sheet, story.company, font=_BOLD)])
     sheet.append([_cell(sheet, f"{words.moment(story.made_at)}, site {answer.site}")])
     sheet.append([])
-    sheet.append([_cell(sheet, words.verdict(answer, story.findings, story.rows, listed), font=_BOLD)])
+    sheet.append([_cell(sheet, verdict(answer, story.findings, story.rows, listed), font=_BOLD)])
     for line in (*answer.lines, *([f"Next step: {answer.next}"] if answer.next else [])):
         sheet.append([_cell(sheet, line)])
     sheet.append([])
@@ -143,11 +143,11 @@ def _figures(story: Story) -> list[tuple[Any, ...]]:
         return [(words.SEVERITY[severity].title, counts[severity]) for severity in Severity] + [
             (words.ACCEPTED.title, counts["accepted"])
         ]
-    by_kind = words.kind_counts(answer, story.rows) if answer.command in ("plan", "import") else {}
+    names = words.FIGURES.get(answer.command, {})
+    by_kind = words.kind_counts(answer, story.rows) if names else {}
     if by_kind:
-        names = ("read", *words.RESULT_ORDER, *(["written"] if answer.command == "import" else []))
         lines = [(words.kind_title(kind), *(figures.get(name, 0) for name in names)) for kind, figures in by_kind.items()]
-        return [("", *names), *lines, ("total", *(words.total(by_kind, name) for name in names))]
+        return [("", *names.values()), *lines, ("total", *(words.total(by_kind, name) for name in names))]
     return [(words.column_title(key), words.said(value)) for key, value in answer.summary.items()]
 
 
@@ -191,6 +191,8 @@ def _cell(sheet: Worksheet, value: Any, *, font: Font | None = None, fill: Patte
     cell = WriteOnlyCell(sheet)
     if isinstance(value, (int, float, Decimal)) and not isinstance(value, bool):
         cell.value = value
+        if isinstance(value, Decimal):
+            cell.number_format = "#,##0.00"
     else:
         cell.value = cell_text(words.said(value))
         cell.data_type = "s"  # openpyxl takes "=1+1" for a formula and "#N/A" for an error

@@ -3,10 +3,10 @@
 from qbo_sync.switch.steps.auditing import accept, audit, fix
 from qbo_sync.switch.steps.finishing import discard, export_status, reconcile, review, set_export, undo
 from qbo_sync.switch.steps.importing import import_, make_plan
+from qbo_sync.switch.steps.inactivating import apply as prepare_apply
+from qbo_sync.switch.steps.inactivating import revert as prepare_revert
 from qbo_sync.switch.steps.looking import doctor, profile_check, status
-from qbo_sync.switch.steps.preparing import apply as prepare_apply
 from qbo_sync.switch.steps.preparing import prepare
-from qbo_sync.switch.steps.preparing import revert as prepare_revert
 from qbo_sync.switch.steps.site import Outcome, Site
 
 __all__ = [

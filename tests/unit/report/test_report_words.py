@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from qbo_sync.report import words
+from qbo_sync.report.verdict import verdict
 from qbo_sync.switch.model import Answer, Kind, PlannedRow, Result
 from tests.unit.report import sample
 
@@ -14,7 +15,7 @@ def audit(outcome: str, blocker: int = 0, warning: int = 0) -> Answer:
 
 
 def of(command: str, *rows: PlannedRow, written: bool = False) -> str:
-    return words.verdict(Answer(command, "acme", "ok", sample.kind_summary(list(rows), written=written)), rows=rows)
+    return verdict(Answer(command, "acme", "ok", sample.kind_summary(list(rows), written=written)), rows=rows)
 
 
 NEW, MATCHED = sample.planned("1", "a"), sample.planned("2", "b", Result.MATCHED)
@@ -27,10 +28,10 @@ SKIPPED = sample.planned("6", "f", Result.WEAK, decision="skip")
 @pytest.mark.parametrize(
     ("said", "verdict"),
     [
-        (words.verdict(audit("blocked", 3)), "3 things must be corrected before the import can run."),
-        (words.verdict(audit("blocked", 1)), "1 thing must be corrected before the import can run."),
-        (words.verdict(audit("attention", 0, 2)), "Nothing stops the import. 2 things should be checked first."),
-        (words.verdict(audit("ok")), "QuickBooks Online and Miracle Service match. The import can run."),
+        (verdict(audit("blocked", 3)), "3 things must be corrected before the import can run."),
+        (verdict(audit("blocked", 1)), "1 thing must be corrected before the import can run."),
+        (verdict(audit("attention", 0, 2)), "Nothing stops the import. 2 things should be checked first."),
+        (verdict(audit("ok")), "QuickBooks Online and Miracle Service match. The import can run."),
         (of("plan", NEW, MATCHED), "1 new record will be added to Miracle Service; 1 is already there and stays as it is."),
         (
             of("plan", NEW, MATCHED, WEAK, INVALID, CREATED, SKIPPED),
@@ -45,15 +46,15 @@ SKIPPED = sample.planned("6", "f", Result.WEAK, decision="skip")
         ),
         (of("import", MATCHED), "Nothing new came in: Miracle Service already had every record that could be imported."),
         (
-            words.verdict(sample.reconcile_answer()),
+            verdict(sample.reconcile_answer()),
             "2 records do not agree; 41 are the same. 1 record exists only in Miracle Service, which is fine.",
         ),
-        (words.verdict(Answer("reconcile", "acme", "ok", {"equal": 3})), "Both sides agree: 3 records are the same."),
-        (words.verdict(Answer("doctor", "acme", "attention", {"done": 4, "missing": 1})), "1 thing is still missing."),
-        (words.verdict(Answer("doctor", "acme", "ok", {"done": 5, "missing": 0})), "Everything on the checklist is in place."),
-        (words.verdict(Answer("import", "acme", "blocked")), "The import was refused; nothing was written to Miracle Service."),
-        (words.verdict(Answer("audit", "acme", "unreachable")), "A service did not answer in time. It is safe to try again."),
-        (words.verdict(Answer("plan", "acme", "reconnect")), "QuickBooks Online has to be connected again."),
+        (verdict(Answer("reconcile", "acme", "ok", {"equal": 3})), "Both sides agree: 3 records are the same."),
+        (verdict(Answer("doctor", "acme", "attention", {"done": 4, "missing": 1})), "1 thing is still missing."),
+        (verdict(Answer("doctor", "acme", "ok", {"done": 5, "missing": 0})), "Everything on the checklist is in place."),
+        (verdict(Answer("import", "acme", "blocked")), "The import was refused; nothing was written to Miracle Service."),
+        (verdict(Answer("audit", "acme", "unreachable")), "A service did not answer in time. It is safe to try again."),
+        (verdict(Answer("plan", "acme", "reconnect")), "QuickBooks Online has to be connected again."),
     ],
 )
 def test_verdict(said: str, verdict: str) -> None:
@@ -61,7 +62,7 @@ def test_verdict(said: str, verdict: str) -> None:
 
 
 def test_an_audit_that_another_run_blocked_does_not_claim_a_match() -> None:
-    assert "match" not in words.verdict(Answer("audit", "acme", "blocked"))
+    assert "match" not in verdict(Answer("audit", "acme", "blocked"))
 
 
 def test_figures_are_counted_from_rows_when_the_summary_has_none() -> None:

@@ -71,6 +71,10 @@ class Acme:
         stamped = {**row, "MetaData": {"CreateTime": now, **row.get("MetaData", {}), "LastUpdatedTime": now}}
         requests.post(f"{self.address}/lab/entities/{entity}", json=stamped, timeout=30).raise_for_status()
 
+    def fault(self, *rules: dict[str, Any]) -> None:
+        """Let the look-alike answer with these faults from now on."""
+        requests.post(f"{self.address}/lab/faults", json=list(rules), timeout=30).raise_for_status()
+
     def stats(self) -> dict[str, Any]:
         """The look-alike's counters."""
         counters: dict[str, Any] = requests.get(f"{self.address}/lab/stats", timeout=30).json()
