@@ -76,7 +76,8 @@ def _tops(rows: Sequence[Json]) -> list[Json]:
 
 
 def _settings(connection: Connection) -> None:
-    for name, value in {"tax_method": "line_item", "currency": "USD", "accounting_export": "0"}.items():
+    settings = {"tax_method": "line_item", "currency": "USD", "export_format": "quickbooks_online", "accounting_export": "0"}
+    for name, value in settings.items():
         connection.execute(_table("setting").insert().values(name=name, value=value))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, Engine, Table, exc, inspect, select
@@ -15,12 +15,20 @@ from qbo_sync import config
 from qbo_sync.errors import Blocked, UsageError
 from qbo_sync.miracle import journal
 from qbo_sync.miracle.engine import create_engine, engine_for, unreachable_if_down
-from qbo_sync.miracle.profile import KINDS, KindMap, Profile, load
+from qbo_sync.miracle.profile import KINDS, KindMap, Profile, TaxComponentMap, load
 from qbo_sync.miracle.writing import Chunk, Inserted, Pending, Run, row_hash
 
 DECIMALS = frozenset({"discount_percent", "rate", "unit_price", "unit_cost", "quantity_on_hand"})
 
 READ_ROWS = 1000
+
+
+class TaxRows(NamedTuple):
+    """A tax code's row with the rows of its rates, on sales and on purchases."""
+
+    code: dict[str, Any]
+    sales: list[dict[str, Any]]
+    purchase: list[dict[str, Any]]
 
 
 class Miracle:
@@ -80,10 +88,9 @@ class Miracle:
                 declared.setdefault(table, set()).add(column)
         if taxes := self.profile.taxes:
             declared.setdefault(taxes.code.table, set()).update({taxes.code.id, *taxes.code.columns.values()})
-            component = taxes.component
-            declared.setdefault(component.table, set()).update(
-                {component.code_id, component.position, *component.columns.values()}
-            )
+            for component in filter(None, (taxes.component, taxes.purchase)):
+                columns = {component.code_id, component.position, *component.columns.values()}
+                declared.setdefault(component.table, set()).update(columns)
         if settings := self.profile.settings:
             declared.setdefault(settings.table, set()).update({settings.name, settings.value})
         return declared
@@ -127,25 +134,36 @@ class Miracle:
                     row[field] = _from_database(field, row[field])
                 yield row
 
-    def taxes(self) -> list[tuple[dict[str, Any], list[dict[str, Any]]]]:
-        """The tax codes, each with its components in order; empty when the profile declares none."""
+    def taxes(self) -> list[TaxRows]:
+        """The tax codes, each with its rates in order; empty when the profile declares none."""
         maps = self.profile.taxes
         if maps is None:
             return []
-        codes, parts = self.table(maps.code.table), self.table(maps.component.table)
-        code_columns = [codes.c[maps.code.id].label("id"), *(codes.c[c].label(f) for f, c in maps.code.columns.items())]
-        part_columns = [
-            parts.c[maps.component.code_id].label("code_id"),
-            *(parts.c[c].label(f) for f, c in maps.component.columns.items()),
-        ]
+        codes = self.table(maps.code.table)
+        columns = [codes.c[maps.code.id].label("id"), *(codes.c[c].label(f) for f, c in maps.code.columns.items())]
         with self._reading() as reader:
-            components: dict[str, list[dict[str, Any]]] = {}
-            order = (parts.c[maps.component.code_id], parts.c[maps.component.position])
-            for row in reader.execute(select(*part_columns).order_by(*order)).mappings():
-                values = {f: _from_database(f, v) for f, v in row.items()}
-                components.setdefault(str(values.pop("code_id")), []).append(values)
-            found = reader.execute(select(*code_columns).order_by(codes.c[maps.code.id])).mappings()
-            return [({f: _from_database(f, v) for f, v in row.items()}, components.get(str(row["id"]), [])) for row in found]
+            sales = self._rates(reader, maps.component)
+            purchase = self._rates(reader, maps.purchase) if maps.purchase else {}
+            found = reader.execute(select(*columns).order_by(codes.c[maps.code.id])).mappings()
+            return [
+                TaxRows(
+                    {f: _from_database(f, v) for f, v in row.items()},
+                    sales.get(str(row["id"]), []),
+                    purchase.get(str(row["id"]), []),
+                )
+                for row in found
+            ]
+
+    def _rates(self, reader: Connection, component: TaxComponentMap) -> dict[str, list[dict[str, Any]]]:
+        """The rates of every tax code, in order, by the code's id."""
+        parts = self.table(component.table)
+        code, position = parts.c[component.code_id], parts.c[component.position]
+        columns = [code.label("code_id"), *(parts.c[c].label(f) for f, c in component.columns.items())]
+        rates: dict[str, list[dict[str, Any]]] = {}
+        for row in reader.execute(select(*columns).order_by(code, position)).mappings():
+            values = {f: _from_database(f, v) for f, v in row.items()}
+            rates.setdefault(str(values.pop("code_id")), []).append(values)
+        return rates
 
     def setting(self, name: str) -> str | None:
         """One of Miracle Service's settings, or ``None`` when it is not there."""

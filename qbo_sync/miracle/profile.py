@@ -57,10 +57,11 @@ class TaxComponentMap(_Part):
 
 
 class Taxes(_Part):
-    """Where the taxes are."""
+    """Where the taxes are; ``purchase`` where a code's rates on purchases stand apart from those on sales."""
 
     code: TaxCodeMap
     component: TaxComponentMap
+    purchase: TaxComponentMap | None = None
 
 
 class SettingsTable(_Part):
@@ -84,6 +85,13 @@ class NamedSetting(_Part):
     setting: str
 
 
+class ExportFormat(_Part):
+    """The setting that names the program exported for, and its value for QuickBooks Online."""
+
+    setting: str
+    quickbooks_online: str
+
+
 class ExportSwitch(_Part):
     """The switch of Miracle Service's accounting export."""
 
@@ -101,6 +109,7 @@ class Profile(_Part):
     settings: SettingsTable | None = None
     tax_method: TaxMethod | None = None
     currency: NamedSetting | None = None
+    export_format: ExportFormat | None = None
     export_switch: ExportSwitch | None = None
     lengths: dict[str, dict[str, int]] = Field(default_factory=dict)
 
@@ -110,7 +119,7 @@ class Profile(_Part):
         unknown = [kind for kind in self.kinds if kind not in KINDS]
         if missing or unknown:
             raise ValueError(f"kinds missing: {', '.join(missing) or 'none'}; kinds unknown: {', '.join(unknown) or 'none'}")
-        needs_settings = [n for n in ("tax_method", "currency", "export_switch") if getattr(self, n) is not None]
+        needs_settings = [n for n in ("tax_method", "currency", "export_format", "export_switch") if getattr(self, n) is not None]
         if needs_settings and self.settings is None:
             raise ValueError(f"{', '.join(needs_settings)} need the settings table")
         return self

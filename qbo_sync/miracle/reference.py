@@ -53,15 +53,16 @@ _table(
     Column("description", Unicode(255)),
     Column("active", Boolean, nullable=False, server_default=true()),
 )
-_table(
-    "tax_component",
-    Column("tax_code_id", Integer, ForeignKey("tax_code.id"), primary_key=True),
-    Column("position", Integer, primary_key=True, autoincrement=False),
-    Column("name", Unicode(100), nullable=False),
-    Column("rate", Money(6), nullable=False),
-    Column("agency", Unicode(100)),
-    Column("compound", Boolean, nullable=False, server_default=false()),
-)
+for _which in ("tax_component", "purchase_tax_component"):
+    _table(
+        _which,
+        Column("tax_code_id", Integer, ForeignKey("tax_code.id"), primary_key=True),
+        Column("position", Integer, primary_key=True, autoincrement=False),
+        Column("name", Unicode(100), nullable=False),
+        Column("rate", Money(6), nullable=False),
+        Column("agency", Unicode(100)),
+        Column("compound", Boolean, nullable=False, server_default=false()),
+    )
 _table(
     "supplier",
     _id(),

@@ -20,7 +20,7 @@ from sqlalchemy import Connection, CursorResult, Table, exc, func, select
 from qbo_sync.errors import Blocked
 from qbo_sync.miracle import journal
 from qbo_sync.miracle.engine import concerns_a_row, insert_many, lock, said, unreachable_if_down
-from qbo_sync.miracle.profile import KindMap
+from qbo_sync.miracle.profile import KindMap, TaxComponentMap
 
 if TYPE_CHECKING:
     from qbo_sync.miracle.database import Miracle
@@ -291,34 +291,62 @@ class Chunk:
 
     # --- taxes and settings ------------------------------------------------------------------------------------
 
-    def add_tax_code(self, code: Mapping[str, Any], components: Sequence[Mapping[str, Any]]) -> str:
-        """Add a tax code with its components, journalled. Returns its id."""
+    def add_tax_code(
+        self, code: Mapping[str, Any], sales: Sequence[Mapping[str, Any]], purchase: Sequence[Mapping[str, Any]] = ()
+    ) -> str:
+        """Add a tax code with its rates, journalled. Returns its id."""
         maps = self.miracle.profile.taxes
         assert maps is not None  # noqa: S101 - the caller read the taxes from these tables
-        codes, parts = self.miracle.table(maps.code.table), self.miracle.table(maps.component.table)
+        codes = self.miracle.table(maps.code.table)
         values = {maps.code.columns[f]: v for f, v in code.items() if f in maps.code.columns}
-        code_id = _new_key(self.connection.execute(codes.insert().values(values)))
-        for position, component in enumerate(components, start=1):
-            columns = maps.component.columns
-            fields = {columns[f]: self._text(parts.c[columns[f]], v) for f, v in component.items() if f in columns}
-            self.connection.execute(
-                parts.insert().values({maps.component.code_id: code_id, maps.component.position: position, **fields})
-            )
-        row = self.connection.execute(select(codes).where(codes.c[maps.code.id] == code_id)).mappings().one()
+        code_id = str(_new_key(self.connection.execute(codes.insert().values(values))))
+        self._add_rates(maps.component, code_id, sales)
+        if maps.purchase and purchase:
+            self._add_rates(maps.purchase, code_id, purchase)
+        self._note_tax(code, code_id)
+        return code_id
+
+    def add_purchase_rates(self, code: Mapping[str, Any], code_id: str, purchase: Sequence[Mapping[str, Any]]) -> None:
+        """Add purchase rates to a tax code that is there, journalled."""
+        maps = self.miracle.profile.taxes
+        assert maps is not None  # noqa: S101 - as above
+        assert maps.purchase is not None  # noqa: S101 - without it nothing was compared
+        self._add_rates(maps.purchase, code_id, purchase)
+        self._note_tax(code, code_id)
+
+    def _add_rates(self, maps: TaxComponentMap, code_id: str, rates: Sequence[Mapping[str, Any]]) -> None:
+        table = self.miracle.table(maps.table)
+        key: Any = int(code_id) if isinstance(table.c[maps.code_id].type, sa.Integer) else code_id
+        for position, rate in enumerate(rates, start=1):
+            fields = {maps.columns[f]: self._text(table.c[maps.columns[f]], v) for f, v in rate.items() if f in maps.columns}
+            self.connection.execute(table.insert().values({maps.code_id: key, maps.position: position, **fields}))
+
+    def _note_tax(self, code: Mapping[str, Any], code_id: str) -> None:
+        maps = self.miracle.profile.taxes
+        assert maps is not None  # noqa: S101 - as above
+        row = self.tax_row(code_id)
         self.connection.execute(
             self.journal.row.insert().values(
                 run_id=self.run.run_id,
                 seq=self.run.next_seq(),
                 kind="tax_code",
                 table_name=maps.code.table,
-                miracle_id=str(code_id),
+                miracle_id=code_id,
                 qbo_id=str(code.get("qbo_id", "")),
-                row_hash=row_hash(dict(row)),
+                row_hash=row_hash(row),
                 state="fixed",
                 name=str(code["name"]),
             )
         )
-        return str(code_id)
+
+    def tax_row(self, code_id: str) -> dict[str, Any]:
+        """The whole row of a tax code."""
+        maps = self.miracle.profile.taxes
+        assert maps is not None  # noqa: S101 - as above
+        codes = self.miracle.table(maps.code.table)
+        column = codes.c[maps.code.id]
+        key: Any = int(code_id) if isinstance(column.type, sa.Integer) else code_id
+        return dict(self.connection.execute(select(codes).where(column == key)).mappings().one())
 
     @staticmethod
     def _text(column: sa.Column[Any], value: Any) -> Any:

@@ -79,7 +79,8 @@ class Record:
     """One active QBO record in Miracle Service's terms.
 
     ``path`` is the full name (``Parent:Child``); ``fields`` are the reference schema's columns without references;
-    ``references`` map a column (``parent_id``) to the QBO id it points at; ``level`` is 0 for top records.
+    ``references`` map a column (``parent_id``) to the QBO id it points at; ``level`` is 0 for top records. ``seen`` is what
+    only the audit looks at, since Miracle Service has no column for it.
     """
 
     kind: Kind
@@ -91,6 +92,7 @@ class Record:
     fields: Mapping[str, Any]
     references: Mapping[str, str]
     invalid: str = ""
+    seen: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,24 +107,47 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
+class RatePeriod:
+    """A rate and the days it holds, ``2026-01-31``; empty where it has no beginning or no end."""
+
+    rate: str
+    first: str
+    last: str
+
+
+@dataclass(frozen=True, slots=True)
 class TaxComponent:
-    """One rate inside a tax code: percent as text with its exact digits, ``compound`` when it is charged on tax."""
+    """One rate inside a tax code: percent as text with its exact digits, ``compound`` when it is charged on tax.
+
+    ``periods``: the rates of other times, where QuickBooks Online keeps them.
+    """
 
     name: str
     rate: str
     agency: str
     compound: bool
+    periods: tuple[RatePeriod, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class TaxCode:
-    """A tax code of either side with its components in order."""
+    """A tax code of either side: what it charges on sales, and on ``purchase``, each with its components in order."""
 
     id: str
     name: str
     description: str
     active: bool
     components: tuple[TaxComponent, ...]
+    purchase: tuple[TaxComponent, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """An account of the QBO company's chart of accounts, which items are booked to."""
+
+    name: str
+    type: str
+    active: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,13 @@ _SPACES = re.compile(r"\s+")
 _NOT_WORD = re.compile(r"[^\w\s]+")
 _APOSTROPHES = re.compile("['`\u00b4\u2018\u2019\u02bc]")
 _NUMBERED = re.compile(r"^(?P<name>.*\S)\s+\d{1,6}$")
+# Letters of other scripts that look like Latin ones, small as case folding leaves them (capitals decide what looks alike).
+_LOOK_ALIKES = str.maketrans(
+    "авекмнорстухѕіјαβεζηικμνορτυχ",
+    "abekmhopctyxsijabezhikmnoptyx",
+)
+_ACCENTS = range(0x0300, 0x0370)
+_JOINERS = "\u200c\u200d"
 _LEGAL_FORMS = {"inc", "incorporated", "llc", "ltd", "limited", "co", "company", "corp", "corporation", "gmbh", "pty", "plc"}
 
 
@@ -30,10 +37,18 @@ def parent_of(path: str) -> str:
 
 
 def loose(name: str) -> str:
-    """``name`` without punctuation, legal form and word order; empty when nothing is left."""
-    words = _NOT_WORD.sub(" ", _APOSTROPHES.sub("", normal(name).replace("&", " and "))).split()
+    """``name`` without punctuation, accents, legal form, word order; look-alike letters as Latin. Empty when nothing is left."""
+    text = normal(name)
+    if not text.isascii():
+        text = _plain_letters(text)
+    words = _NOT_WORD.sub(" ", _APOSTROPHES.sub("", text.replace("&", " and "))).split()
     kept = [word for word in words if word not in _LEGAL_FORMS] or words
     return " ".join(sorted(kept))
+
+
+def _plain_letters(text: str) -> str:
+    bare = "".join(c for c in unicodedata.normalize("NFD", text) if ord(c) not in _ACCENTS)
+    return unicodedata.normalize("NFC", bare).translate(_LOOK_ALIKES)
 
 
 def without_number(name: str) -> str:
@@ -56,3 +71,22 @@ def emails(field: str) -> list[str]:
 def unprintable(name: str) -> list[str]:
     """The control characters in a name, as ``U+0009``."""
     return [f"U+{ord(c):04X}" for c in name if unicodedata.category(c) == "Cc"]
+
+
+def invisible(name: str) -> list[str]:
+    """The characters in a name that have no width, as ``U+200F``; not those that join emoji or letters of other scripts."""
+    return [
+        f"U+{ord(c):04X}"
+        for before, c in zip(f" {name}", name, strict=False)
+        if unicodedata.category(c) == "Cf" and not (c in _JOINERS and not before.isascii())
+    ]
+
+
+def mixed(name: str) -> list[str]:
+    """The Cyrillic and Greek letters that stand in one word with Latin ones and look like them, as ``Cyrillic А``."""
+    found: dict[str, None] = {}
+    for word in normal(name).split():
+        others = [c for c in word if ord(c) in _LOOK_ALIKES]
+        if others and any("a" <= c <= "z" for c in word):
+            found |= {f"{unicodedata.name(c).split()[0].capitalize()} {c}": None for c in others}
+    return list(found)

@@ -12,8 +12,9 @@ from typing import Any, Protocol
 from qbo_sync.intuit import Page
 from qbo_sync.intuit.query import Active
 from qbo_sync.miracle import Miracle
+from qbo_sync.miracle.database import TaxRows
 from qbo_sync.switch import translate
-from qbo_sync.switch.model import KIND_OF, QBO_ENTITY, Kind, Record, Row, TaxCode, TaxComponent
+from qbo_sync.switch.model import KIND_OF, QBO_ENTITY, Account, Kind, Record, Row, TaxCode, TaxComponent
 
 
 class Reader(Protocol):
@@ -29,8 +30,8 @@ class Company:
     """One reading of the QBO company.
 
     ``records`` are the active ones, in an order in which parents come first; ``inactive`` the names of the others, by id;
-    ``other_items`` counts active items of types that are not imported. Records of a large company lie on disk: go through them
-    as often as needed, keep keys instead of records, and expect no index.
+    ``other_items`` counts active items of types that are not imported; ``employees`` and ``accounts`` by id, the inactive too.
+    Records of a large company lie on disk: go through them as often as needed, keep keys instead of records, and expect no index.
     """
 
     realm: str
@@ -38,8 +39,9 @@ class Company:
     read_at: datetime
     records: Mapping[Kind, Collection[Record]]
     inactive: Mapping[Kind, Mapping[str, str]]
-    raw_terms: Mapping[str, Mapping[str, Any]]
     other_items: Mapping[str, int]
+    employees: Mapping[str, str]
+    accounts: Mapping[str, Account]
     taxes: list[TaxCode]
     info: Mapping[str, Any]
     preferences: Mapping[str, Any]
@@ -49,7 +51,8 @@ class Company:
 class Books:
     """One reading of Miracle Service.
 
-    ``taxes`` is ``None`` where the profile declares none; ``links``: (kind, QBO id) → (Miracle id, state).
+    ``taxes`` is ``None`` where the profile declares none, ``purchase_taxes`` whether it has a place for those on purchases;
+    ``export_fits`` whether the export is made for QuickBooks Online; ``links``: (kind, QBO id) → (Miracle id, state).
     """
 
     rows: Mapping[Kind, Collection[Row]]
@@ -59,6 +62,9 @@ class Books:
     tax_method: str | None
     tax_by_line_item: bool
     currency: str | None
+    export_format: str | None
+    export_fits: bool
+    purchase_taxes: bool
     export_enabled: bool | None
     other_realms: list[str]
 
@@ -68,6 +74,8 @@ WANTED: Mapping[str, Active] = {
     "TaxCode": "active",
     "TaxRate": "all",
     "TaxAgency": "active",
+    "Employee": "all",
+    "Account": "all",
     "CompanyInfo": "active",
     "Preferences": "active",
 }
@@ -81,13 +89,12 @@ class _Found:
         self._item_types = item_types
         self.active: dict[str, Record] = {}
         self.inactive: dict[str, str] = {}
-        self.raw_terms: dict[str, Mapping[str, Any]] = {}
         self.other_types: dict[str, str] = {}
 
     def put(self, row: Mapping[str, Any]) -> None:
         """Take one row."""
         qbo_id, active = str(row.get("Id", "")), translate.is_active(row)
-        for held in (self.active, self.inactive, self.raw_terms, self.other_types):
+        for held in (self.active, self.inactive, self.other_types):
             held.pop(qbo_id, None)
         if self._kind is Kind.INVENTORY_ITEM and row.get("Type") not in self._item_types:
             if active:
@@ -96,8 +103,6 @@ class _Found:
         found = translate.record(self._kind, row)
         if active:
             self.active[qbo_id] = found
-            if self._kind is Kind.PAYMENT_TERM:
-                self.raw_terms[qbo_id] = row
         else:
             self.inactive[qbo_id] = found.path
 
@@ -126,8 +131,9 @@ def company(intuit: Reader, item_types: tuple[str, ...]) -> Company:
         read_at=read_at,
         records={kind: sorted(of[kind].active.values(), key=lambda r: r.level) for kind in Kind},
         inactive={kind: of[kind].inactive for kind in Kind},
-        raw_terms=of[Kind.PAYMENT_TERM].raw_terms,
         other_items=Counter(of[Kind.INVENTORY_ITEM].other_types.values()),
+        employees={qbo_id: str(row.get("DisplayName", "")) for qbo_id, row in others["Employee"].items()},
+        accounts={qbo_id: translate.account(row) for qbo_id, row in others["Account"].items()},
         taxes=translate.tax_codes(*(others[name].values() for name in ("TaxCode", "TaxRate", "TaxAgency"))),
         info=info,
         preferences=next(iter(others["Preferences"].values()), {}),
@@ -138,14 +144,18 @@ def books(miracle: Miracle) -> Books:
     """Read what Miracle Service holds. Writes nothing."""
     profile = miracle.profile
     method = miracle.setting(profile.tax_method.setting) if profile.tax_method else None
+    form = miracle.setting(profile.export_format.setting) if profile.export_format else None
     return Books(
         rows={kind: rows_of(miracle, kind) for kind in Kind},
-        taxes=[_tax_code(code, components) for code, components in miracle.taxes()] if profile.taxes else None,
+        taxes=[_tax_code(rows) for rows in miracle.taxes()] if profile.taxes else None,
         links=miracle.links(),
         lengths={kind: miracle.lengths(kind) for kind in Kind},
         tax_method=method,
         tax_by_line_item=profile.tax_method is None or method == profile.tax_method.line_item,
         currency=miracle.setting(profile.currency.setting) if profile.currency else None,
+        export_format=form,
+        export_fits=profile.export_format is None or form == profile.export_format.quickbooks_online,
+        purchase_taxes=bool(profile.taxes and profile.taxes.purchase),
         export_enabled=miracle.export_enabled(),
         other_realms=miracle.other_realms(),
     )
@@ -169,14 +179,22 @@ def row_from(kind: Kind, row: Mapping[str, Any], others: Mapping[str, Mapping[st
     return Row(kind, str(row["id"]), str(row["name"]), ":".join(reversed(parts)), row)
 
 
-def _tax_code(code: Mapping[str, Any], components: list[dict[str, Any]]) -> TaxCode:
-    parts = tuple(
-        TaxComponent(
-            name=str(c.get("name") or ""),
-            rate=translate.plain(Decimal(str(c.get("rate") or 0))),
-            agency=str(c.get("agency") or ""),
-            compound=bool(c.get("compound")),
-        )
-        for c in components
+def _tax_code(rows: TaxRows) -> TaxCode:
+    code = rows.code
+    return TaxCode(
+        id=str(code["id"]),
+        name=str(code["name"]),
+        description=str(code.get("description") or ""),
+        active=bool(code.get("active", True)),
+        components=tuple(_component(row) for row in rows.sales),
+        purchase=tuple(_component(row) for row in rows.purchase),
     )
-    return TaxCode(str(code["id"]), str(code["name"]), str(code.get("description") or ""), bool(code.get("active", True)), parts)
+
+
+def _component(row: Mapping[str, Any]) -> TaxComponent:
+    return TaxComponent(
+        name=str(row.get("name") or ""),
+        rate=translate.plain(Decimal(str(row.get("rate") or 0))),
+        agency=str(row.get("agency") or ""),
+        compound=bool(row.get("compound")),
+    )

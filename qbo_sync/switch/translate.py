@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
-from qbo_sync.switch.model import Kind, Record, TaxCode, TaxComponent
+from qbo_sync.switch.model import Account, Kind, RatePeriod, Record, TaxCode, TaxComponent
 from qbo_sync.switch.names import unprintable
 
 Json = Mapping[str, Any]
@@ -30,6 +30,7 @@ def record(kind: Kind, row: Json) -> Record:
         fields={"name": name, **fields},
         references={field: value for field, value in references.items() if value},
         invalid=_wrong_name(name),
+        seen={key: value for key, *path in _SEEN.get(kind, ()) if (value := _text(row, *path))},
     )
 
 
@@ -134,6 +135,28 @@ _FIELDS: dict[Kind, Callable[[Json], Translated]] = {
 }
 
 
+# What only the audit looks at: our word, then where it stands in the row.
+_SEEN: dict[Kind, tuple[tuple[str, ...], ...]] = {
+    Kind.CUSTOMER: (("tax_id", "PrimaryTaxIdentifier"),),
+    Kind.SUPPLIER: (("tax_id", "TaxIdentifier"),),
+    Kind.INVENTORY_ITEM: (
+        ("income_account", "IncomeAccountRef", "value"),
+        ("expense_account", "ExpenseAccountRef", "value"),
+        ("asset_account", "AssetAccountRef", "value"),
+    ),
+    Kind.PAYMENT_TERM: (
+        ("type", "Type"),
+        ("next_month_days", "DueNextMonthDays"),
+        ("discount_day", "DiscountDayOfMonth"),
+    ),
+}
+
+
+def account(row: Json) -> Account:
+    """One row of the chart of accounts."""
+    return Account(str(row.get("FullyQualifiedName") or row.get("Name", "")), str(row.get("AccountType", "")), is_active(row))
+
+
 def _text(row: Json, *keys: str) -> str | None:
     value: Any = row
     for key in keys:
@@ -172,26 +195,32 @@ def _address(address: Any, prefix: str) -> dict[str, str | None]:
 
 
 def tax_codes(codes: Iterable[Json], rates: Iterable[Json], agencies: Iterable[Json]) -> list[TaxCode]:
-    """QBO's sales tax codes with their rates in order.
+    """QBO's tax codes with their rates in order, on sales and on purchases.
 
-    Left out: the US pseudo codes (TAX, NON, CustomSalesTax), which stand for "taxable" on a line and carry no rate, and codes
-    that hold purchase rates only.
+    Left out: the US pseudo codes (TAX, NON, CustomSalesTax), which stand for "taxable" on a line and carry no rate.
     """
     rate_of = {str(rate["Id"]): rate for rate in rates}
     agency_of = {str(agency["Id"]): str(agency.get("DisplayName", "")) for agency in agencies}
-    found = []
-    for code in codes:
-        details = _details(code)
-        if details:
-            components = tuple(_component(detail, rate_of, agency_of) for detail in details)
-            found.append(
-                TaxCode(str(code["Id"]), str(code["Name"]), str(code.get("Description") or ""), is_active(code), components)
-            )
-    return found
+
+    def components(code: Json, which: str) -> tuple[TaxComponent, ...]:
+        return tuple(_component(detail, rate_of, agency_of) for detail in _details(code, which))
+
+    found = [
+        TaxCode(
+            id=str(code["Id"]),
+            name=str(code["Name"]),
+            description=str(code.get("Description") or ""),
+            active=is_active(code),
+            components=components(code, "SalesTaxRateList"),
+            purchase=components(code, "PurchaseTaxRateList"),
+        )
+        for code in codes
+    ]
+    return [code for code in found if code.components or code.purchase]
 
 
-def _details(code: Json) -> list[Json]:
-    details = (code.get("SalesTaxRateList") or {}).get("TaxRateDetail") or []
+def _details(code: Json, which: str) -> list[Json]:
+    details = (code.get(which) or {}).get("TaxRateDetail") or []
     return sorted(details, key=lambda detail: int(detail.get("TaxOrder", 0)))
 
 
@@ -203,7 +232,13 @@ def _component(detail: Json, rate_of: Mapping[str, Json], agency_of: Mapping[str
         rate=plain(Decimal(str(rate.get("RateValue", 0)))),
         agency=agency_of.get(_reference(rate, "AgencyRef"), ""),
         compound=detail.get("TaxTypeApplicable", "TaxOnAmount") != "TaxOnAmount",
+        periods=tuple(_period(entry) for entry in rate.get("EffectiveTaxRate") or []),
     )
+
+
+def _period(entry: Json) -> RatePeriod:
+    first, last = (str(entry.get(key) or "")[:10] for key in ("EffectiveDate", "EndDate"))
+    return RatePeriod(plain(Decimal(str(entry.get("RateValue", 0)))), first, last)
 
 
 def plain(number: Decimal) -> str:

@@ -86,7 +86,8 @@ def connected(*lookalike: str, database_url: sa.URL | None = None) -> Iterator[B
             reference.create_all(engine)
             setting = reference.metadata.tables["setting"]
             with engine.begin() as connection:
-                connection.execute(setting.insert().values(name="tax_method", value="line_item"))
+                for name, value in (("tax_method", "line_item"), ("export_format", "quickbooks_online")):
+                    connection.execute(setting.insert().values(name=name, value=value))
             engine.dispose()
             bench.connect()
             yield bench

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from qbo_sync.switch.audit import lists, names, settings, taxes
+from qbo_sync.switch.audit import items, lists, names, purchase_taxes, settings, taxes, terms
 from qbo_sync.switch.audit.rule import Rule, Sides
 from qbo_sync.switch.model import Finding, Severity
 
-RULES: tuple[Rule, ...] = (*settings.RULES, *taxes.RULES, *lists.RULES, *names.RULES)
+RULES: tuple[Rule, ...] = tuple(
+    rule for module in (settings, taxes, purchase_taxes, terms, items, lists, names) for rule in module.RULES
+)
 
 _ORDER = {severity: position for position, severity in enumerate(Severity)}
 

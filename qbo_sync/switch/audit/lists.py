@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 
-from qbo_sync.switch.audit.rule import Hit, Rule, Sides
-from qbo_sync.switch.match import REFERS_TO, SMALL_KINDS, numbers, say_term
-from qbo_sync.switch.model import TITLE, Kind, PlannedRow, Result, Severity
+from qbo_sync.switch import names
+from qbo_sync.switch.audit.rule import Hit, Rule, Several, Sides, doubled, hit, row_hit, some
+from qbo_sync.switch.match import REFERS_TO, SMALL_KINDS
+from qbo_sync.switch.model import TITLE, Kind, Result, Severity
 
 DECISIONS = "the decisions file that 'qbo-sync plan' writes"
+RECORD = "QuickBooks Online: the record itself"
 WORDS = {
     Kind.CUSTOMER_TYPE: "customer type",
     Kind.PAYMENT_TERM: "payment term",
@@ -19,73 +22,41 @@ WORDS = {
     Kind.INVENTORY_ITEM: "inventory item",
     Kind.CUSTOMER: "customer",
 }
-
-
-def _hit(row: PlannedRow, qbo: str, miracle: str, remedy: str = "") -> Hit:
-    return Hit(f"{row.kind}/{row.qbo_id}", row.kind, row.path, qbo, miracle, remedy)
-
-
-def _some(names: list[str]) -> str:
-    shown = ", ".join(names[:5])
-    return f"{shown} and {len(names) - 5} more" if len(names) > 5 else shown
-
-
-def term_numbers(sides: Sides) -> Iterator[Hit]:
-    """A term of the same name with other days or another discount."""
-    terms = {row.miracle_id: row for row in sides.books.rows[Kind.PAYMENT_TERM]}
-    for row in sides.rows:
-        other = terms.get(row.miracle_id)
-        if row.kind is Kind.PAYMENT_TERM and other and numbers(row.fields) != numbers(other.fields):
-            yield _hit(row, say_term(row.fields), say_term(other.fields))
-
-
-def term_names(sides: Sides) -> Iterator[Hit]:
-    """The same numbers under another name: they will be linked."""
-    for row in sides.rows:
-        if row.kind is Kind.PAYMENT_TERM and row.result is Result.MATCHED and row.reason.startswith("same numbers"):
-            yield _hit(row, row.path, row.reason.removeprefix("same numbers as "))
-
-
-def term_next_month(sides: Sides) -> Iterator[Hit]:
-    """QuickBooks can move a day-of-month term into the next month; Miracle Service has no column for it."""
-    for qbo_id, raw in sides.company.raw_terms.items():
-        days = raw.get("DueNextMonthDays")
-        if raw.get("Type") == "DATE_DRIVEN" and days:
-            name = str(raw.get("Name"))
-            yield Hit(
-                f"payment_term/{qbo_id}", "payment_term", name, f"next month if issued within {days} days", "no such setting"
-            )
+# The reasons that have rules of their own: TRM-001 and NAM-002.
+NUMBERED = "same name apart from a trailing number"
+ELSEWHERE = ("same name, other numbers", NUMBERED)
+ITEM_TYPES = {"Group": "Bundles", "Category": "Categories", "Service": "Services", "NonInventory": "Non-inventory items"}
 
 
 def to_import(sides: Sides) -> Iterator[Hit]:
     """What the import will add: each record of the short lists, one line for each long one."""
-    new: dict[Kind, list[PlannedRow]] = defaultdict(list)
-    for row in sides.rows:
-        if row.result is Result.NEW:
-            new[row.kind].append(row)
-    for kind, rows in new.items():
-        if kind in SMALL_KINDS:
-            yield from (_hit(row, row.path, "not there") for row in rows)
-        else:
-            yield Hit(f"{kind}", kind, TITLE[kind], f"{len(rows)} new: {_some([r.path for r in rows])}", "not there")
+    long: dict[Kind, Several] = defaultdict(Several)
+    for row in sides.planned():
+        if row.result is Result.NEW and row.kind in SMALL_KINDS:
+            yield hit(row, row.path, "not there")
+        elif row.result is Result.NEW:
+            long[row.kind].add(row.path)
+    for kind, new in long.items():
+        yield Hit(f"{kind}", kind, TITLE[kind], f"{new.count} new: {new}", "not there")
 
 
 def only_in_miracle(sides: Sides) -> Iterator[Hit]:
     """What QuickBooks does not have: one line for each list."""
     for kind in Kind:
-        known = {row.miracle_id for row in sides.rows if row.kind is kind and row.miracle_id}
-        left = [row.path for row in sides.books.rows[kind] if row.miracle_id not in known]
-        if left:
-            yield Hit(f"{kind}", kind, TITLE[kind], "not there", f"{len(left)}: {_some(left)}")
+        left = Several()
+        for row in sides.unknown(kind):
+            left.add(row.path)
+        if left.count:
+            yield Hit(f"{kind}", kind, TITLE[kind], "not there", f"{left.count}: {left}")
 
 
 def _of(result: Result, fires: str) -> Callable[[Sides], Iterable[Hit]]:
     """A check for one match result. ``fires`` says when, for the catalogue of rules."""
 
     def check(sides: Sides) -> Iterator[Hit]:
-        for row in sides.rows:
-            if row.result is result and not row.decision and not row.reason.startswith("same name, other numbers"):
-                yield _hit(row, row.path, row.reason)
+        for row in sides.planned():
+            if row.result is result and not row.decision and not row.reason.startswith(ELSEWHERE):
+                yield hit(row, row.path, row.reason)
 
     check.__doc__ = fires
     return check
@@ -93,7 +64,7 @@ def _of(result: Result, fires: str) -> Callable[[Sides], Iterable[Hit]]:
 
 def inactive_reference(sides: Sides) -> Iterator[Hit]:
     """An active record refers to an inactive one, which is not imported."""
-    for row in sides.rows:
+    for row in sides.planned():
         for field, qbo_id in row.references.items():
             kind = REFERS_TO.get(field)
             name = sides.company.inactive[kind].get(qbo_id) if kind else None
@@ -103,55 +74,128 @@ def inactive_reference(sides: Sides) -> Iterator[Hit]:
                     row.kind,
                     row.path,
                     f"its {WORDS[kind]} is '{name}' (inactive)",
-                    "will be left empty",
+                    "will be left empty" if row.action == "insert" else "stays as it is",
                 )
+
+
+def lost_reference(sides: Sides) -> Iterator[Hit]:
+    """A record refers to one that QuickBooks did not list, active or inactive."""
+    there = {kind: {r.qbo_id for r in sides.records(kind)} for kind in REFERS_TO.values()}
+    for row in sides.planned():
+        for field, qbo_id in row.references.items():
+            kind = REFERS_TO.get(field)
+            if kind and qbo_id not in there[kind] and qbo_id not in sides.company.inactive[kind]:
+                yield Hit(
+                    f"{row.kind}/{row.qbo_id}/{field}",
+                    row.kind,
+                    row.path,
+                    f"its {WORDS[kind]} (number {qbo_id}) is not on the list",
+                    "will be left empty" if row.action == "insert" else "stays as it is",
+                )
+
+
+def lost_parent(sides: Sides) -> Iterator[Hit]:
+    """A row of Miracle Service stands below a row that is not there, or in a circle."""
+    for kind in (Kind.CUSTOMER, Kind.GROUP_TYPE):
+        parents = {row.miracle_id: row.fields.get("parent_id") for row in sides.held(kind)}
+        for row in sides.held(kind):
+            if not _reaches_the_top(row.miracle_id, parents):
+                yield row_hit(row, "", f"its parent (row {row.fields['parent_id']}) is missing or stands below it")
+
+
+def _reaches_the_top(miracle_id: str, parents: dict[str, object]) -> bool:
+    seen: set[str] = set()
+    current: object = miracle_id
+    while current is not None:
+        if str(current) in seen or str(current) not in parents:
+            return False
+        seen.add(str(current))
+        current = parents[str(current)]
+    return True
 
 
 def deep(sides: Sides) -> Iterator[Hit]:
     """More levels than QuickBooks itself allows point to a damaged list."""
-    for row in sides.rows:
+    for row in sides.planned():
         if row.level > 4:
-            yield _hit(row, f"{row.level + 1} levels", "")
+            yield hit(row, f"{row.level + 1} levels")
 
 
 def other_items(sides: Sides) -> Iterator[Hit]:
     """Items of types that are not imported."""
     for item_type, count in sorted(sides.company.other_items.items()):
-        yield Hit(item_type, "inventory_item", f"{item_type} items", f"{count} active", "not imported")
+        yield Hit(item_type, "inventory_item", ITEM_TYPES.get(item_type, item_type), f"{count} active", "not imported")
 
 
 def nothing_read(sides: Sides) -> Iterator[Hit]:
-    """A list without a single active record is unusual enough to be said."""
+    """QuickBooks has no active record in a list that Miracle Service uses."""
     for kind in Kind:
-        if not sides.company.records[kind]:
-            yield Hit(f"{kind}", kind, TITLE[kind], "no active record", f"{len(sides.books.rows[kind])} rows")
+        held = len(sides.books.rows[kind])
+        if held and not sides.company.records[kind]:
+            yield Hit(f"{kind}", kind, TITLE[kind], "no active record", f"{held} rows")
+
+
+def tax_numbers(sides: Sides) -> Iterator[Hit]:
+    """Tax numbers, of which QuickBooks shows the last digits only: one line for each list."""
+    for kind in (Kind.CUSTOMER, Kind.SUPPLIER):
+        found = Several()
+        for record in sides.records(kind):
+            if "tax_id" in record.seen:
+                found.add(record.path)
+        if found.count:
+            yield Hit(f"{kind}", kind, TITLE[kind], f"{found.count} with a tax number: {found}", "not imported")
+
+
+def twice_in_miracle(sides: Sides) -> Iterator[Hit]:
+    """Several rows of Miracle Service have one name below one parent."""
+    for kind in Kind:
+        for path, rows in doubled(partial(_full_names, sides, kind)):
+            yield Hit(f"{kind}/{path}", kind, rows[0][1], "", f"{len(rows)} rows: {some(row_id for row_id, _ in rows)}")
+
+
+def _full_names(sides: Sides, kind: Kind) -> Iterator[tuple[str, tuple[str, str]]]:
+    for row in sides.held(kind):
+        yield names.normal_path(row.path), (row.miracle_id, row.path)
+
+
+def moved(sides: Sides) -> Iterator[Hit]:
+    """A new record has the name of a row that stands elsewhere: alone on one side, below a parent on the other."""
+    for kind in (Kind.CUSTOMER, Kind.GROUP_TYPE):
+        tops, below = _by_own_name(sides, kind)
+        for row in sides.planned(kind):
+            if row.result is Result.NEW:
+                other = (tops if row.level else below).get(names.normal(row.name))
+                if other:
+                    yield hit(row, row.path, other)
+
+
+def _by_own_name(sides: Sides, kind: Kind) -> tuple[dict[str, str], dict[str, str]]:
+    tops: dict[str, str] = {}
+    below: dict[str, str] = {}
+    for row in sides.unknown(kind):
+        (below if row.fields.get("parent_id") is not None else tops)[names.normal(row.name)] = row.path
+    return tops, below
+
+
+def shared(field: str, key: Callable[[str], list[str]], fires: str) -> Callable[[Sides], Iterable[Hit]]:
+    """A check for top customers, or suppliers, that have the same value in a field: perhaps one that was entered twice."""
+
+    def owners(sides: Sides, kind: Kind) -> Iterator[tuple[str, str]]:
+        for record in sides.records(kind):
+            if record.level == 0:
+                for value in dict.fromkeys(key(str(record.fields.get(field) or ""))):
+                    yield value, record.name
+
+    def check(sides: Sides) -> Iterator[Hit]:
+        for kind in (Kind.CUSTOMER, Kind.SUPPLIER):
+            for value, found in doubled(partial(owners, sides, kind)):
+                yield Hit(f"{kind}/{value}", kind, value, some(found))
+
+    check.__doc__ = fires
+    return check
 
 
 RULES = (
-    Rule(
-        "TRM-001",
-        Severity.BLOCKER,
-        "A payment term has other numbers in Miracle Service",
-        "Correct the term on the side that is wrong; due dates of exported invoices depend on it.",
-        "QuickBooks Online: gear icon > All lists > Terms",
-        term_numbers,
-    ),
-    Rule(
-        "TRM-002",
-        Severity.INFO,
-        "A payment term has another name in Miracle Service",
-        "Both have the same numbers and will be linked. Rename one if you like.",
-        "QuickBooks Online: gear icon > All lists > Terms",
-        term_names,
-    ),
-    Rule(
-        "TRM-003",
-        Severity.WARNING,
-        "A payment term moves to the next month in QuickBooks Online",
-        "Miracle Service computes the due date in the same month. Check invoices with this term by hand.",
-        "QuickBooks Online: gear icon > All lists > Terms",
-        term_next_month,
-    ),
     Rule(
         "LST-001",
         Severity.INFO,
@@ -180,7 +224,7 @@ RULES = (
         "LST-004",
         Severity.WARNING,
         "Cannot be matched with certainty",
-        "Decide 'link' (with the row's number), 'create' or 'skip', or mend the double name first.",
+        "Decide 'link' (with the row's number), 'create' or 'skip', or correct the double name first.",
         DECISIONS,
         _of(Result.CONFLICT, "Several rows fit, several records fit one row, or a record it refers to waits for a decision."),
     ),
@@ -188,8 +232,8 @@ RULES = (
         "LST-005",
         Severity.WARNING,
         "Cannot be imported as it is",
-        "Mend the record in QuickBooks Online, or decide 'skip'.",
-        "QuickBooks Online: the record itself",
+        "Correct the record in QuickBooks Online, or decide 'skip'.",
+        RECORD,
         _of(Result.INVALID, "The name is empty, too long or unprintable, or its parent is inactive or cannot be imported."),
     ),
     Rule(
@@ -197,14 +241,14 @@ RULES = (
         Severity.INFO,
         "Was removed from Miracle Service and stays out",
         "Nothing to do. Make it inactive in QuickBooks Online too if nobody needs it.",
-        "QuickBooks Online: the record itself",
+        RECORD,
         _of(Result.REMOVED, "An earlier import made or linked it, and the row was discarded or deleted since."),
     ),
     Rule(
         "LST-007",
         Severity.INFO,
         "Items of a type that is not imported",
-        "Nothing to do. Which types count as inventory is the setting [import] item_types.",
+        "Nothing to do. Which types count as inventory is the setting [import] item_types; bundles and categories never do.",
         "the site's settings file",
         other_items,
     ),
@@ -212,16 +256,40 @@ RULES = (
         "LST-008",
         Severity.INFO,
         "A list is empty in QuickBooks Online",
-        "Nothing to do if you do not use it.",
+        "Nothing to do if you do not use it there. If you do, make sure the right company is connected.",
         "QuickBooks Online: the list itself",
         nothing_read,
+    ),
+    Rule(
+        "LST-009",
+        Severity.INFO,
+        "Tax numbers do not come over",
+        "QuickBooks Online shows only their last digits to other programs. Type those you need into Miracle Service by hand.",
+        "Miracle Service: the customer or supplier",
+        tax_numbers,
+    ),
+    Rule(
+        "LST-010",
+        Severity.WARNING,
+        "Miracle Service has a name several times",
+        "Rename or merge them there; with one name each, records are found without doubt.",
+        "Miracle Service: the list itself",
+        twice_in_miracle,
+    ),
+    Rule(
+        "LST-011",
+        Severity.WARNING,
+        "Stands at another place in Miracle Service",
+        "If both are the same, put it below the same parent on both sides before the import; otherwise it will be there twice.",
+        RECORD,
+        moved,
     ),
     Rule(
         "REF-001",
         Severity.WARNING,
         "An active record refers to an inactive one",
         "Choose an active one on the record in QuickBooks Online, or live with the field left empty.",
-        "QuickBooks Online: the record itself",
+        RECORD,
         inactive_reference,
     ),
     Rule(
@@ -229,7 +297,23 @@ RULES = (
         Severity.WARNING,
         "A record is nested deeper than five levels",
         "QuickBooks Online allows five levels; move the record up.",
-        "QuickBooks Online: the record itself",
+        RECORD,
         deep,
+    ),
+    Rule(
+        "REF-003",
+        Severity.WARNING,
+        "A record refers to one that QuickBooks Online does not list",
+        "Open the record, choose the term, type, method or supplier anew and save.",
+        RECORD,
+        lost_reference,
+    ),
+    Rule(
+        "REF-004",
+        Severity.WARNING,
+        "A row in Miracle Service has no valid parent",
+        "Give it a parent that is there, or none. Until then it is compared by the part of its full name that can be told.",
+        "Miracle Service: the customer or group type",
+        lost_parent,
     ),
 )

@@ -1,89 +1,107 @@
-"""Taxes: codes by name, rate, number and order of components. Missing ones are added in Miracle Service (guide, step 3)."""
+"""Sales taxes: codes by name, rate, number and order of components. Missing ones are added in Miracle Service (guide, step 3)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
 
-from qbo_sync.switch.audit.rule import Hit, Rule, Sides
-from qbo_sync.switch.model import Severity, TaxCode
+from qbo_sync.switch.audit.rule import Hit, Rule, Sides, hit
+from qbo_sync.switch.audit.settings import country, preference
+from qbo_sync.switch.model import Kind, Severity, TaxCode, TaxComponent
 from qbo_sync.switch.names import normal
 from qbo_sync.switch.translate import plain
 
 TAX_CODES = "Miracle Service: Administration > Taxes > Tax Codes"
 QBO_TAXES = "QuickBooks Online: Taxes > Sales tax"
 
+# What a line of a US invoice says instead of a tax code: taxable, not taxable, rate typed in by hand.
+PSEUDO_CODES = {"tax", "non", "customsalestax"}
+
 
 def automated(sides: Sides) -> bool:
     """Whether QuickBooks computes sales tax by itself; its generated codes are then no list to compare (facts 3.9)."""
-    return bool(sides.company.preferences.get("TaxPrefs", {}).get("PartnerTaxEnabled"))
+    return bool(preference(sides, "TaxPrefs", "PartnerTaxEnabled"))
+
+
+def charged(components: Iterable[TaxComponent]) -> Decimal:
+    """The percentage charged on 100 before tax, compound components on top of what stands before them."""
+    base, tax = Decimal(100), Decimal(0)
+    for component in components:
+        tax += (base + tax if component.compound else base) * Decimal(component.rate) / 100
+    return tax
 
 
 def total(code: TaxCode) -> Decimal:
-    """The percentage charged on 100 before tax, compound components on top of what stands before them."""
-    base, charged = Decimal(100), Decimal(0)
-    for component in code.components:
-        charged += (base + charged if component.compound else base) * Decimal(component.rate) / 100
-    return charged
+    """The percentage a code charges on sales."""
+    return charged(code.components)
 
 
-def say(code: TaxCode) -> str:
+def say(name: str, components: tuple[TaxComponent, ...]) -> str:
     """A tax code in words: ``Tucson: 9.1 % = AZ State tax 7.1 % + Tucson City 2 %``."""
-    text = f"{code.name}: {plain(total(code))} %"
-    if len(code.components) > 1:
-        parts = (f"{c.name} {c.rate} %{' on tax' if c.compound else ''}" for c in code.components)
+    text = f"{name}: {plain(charged(components))} %"
+    if len(components) > 1:
+        parts = (f"{c.name} {c.rate} %{' on tax' if c.compound else ''}" for c in components)
         text += " = " + " + ".join(parts)
     return text
+
+
+def _say(code: TaxCode) -> str:
+    return say(code.name, code.components)
 
 
 def _compared(sides: Sides) -> list[TaxCode]:
     """QuickBooks' codes that are compared: none where it computes tax by itself, or where the profile declares no taxes."""
     if automated(sides) or sides.books.taxes is None:
         return []
-    return [code for code in sides.company.taxes if code.active]
+    return [code for code in sides.company.taxes if code.active and code.components]
 
 
 def _theirs(sides: Sides) -> list[TaxCode]:
     return sides.books.taxes or []
 
 
-def _in_miracle(sides: Sides, name: str) -> TaxCode | None:
+def in_miracle(sides: Sides, name: str) -> TaxCode | None:
+    """Miracle Service's code of that name; the active one where there are two."""
     same = [code for code in _theirs(sides) if normal(code.name) == normal(name)]
     return next((code for code in same if code.active), same[0] if same else None)
 
 
 def _pairs(sides: Sides) -> Iterator[tuple[TaxCode, TaxCode]]:
     for code in _compared(sides):
-        other = _in_miracle(sides, code.name)
+        other = in_miracle(sides, code.name)
         if other is not None and other.active:
             yield code, other
 
 
 def _same_rates_elsewhere(sides: Sides, code: TaxCode) -> TaxCode | None:
-    rates = [c.rate for c in code.components]
+    """The one code of another name with the same rates. Codes that charge nothing are told apart by nothing but their names."""
+    if not total(code):
+        return None
     named = {normal(c.name) for c in _compared(sides)}
-    free = (c for c in _theirs(sides) if c.active and normal(c.name) not in named)
-    return next((c for c in free if [p.rate for p in c.components] == rates), None)
+    rates = [c.rate for c in code.components]
+    free = [c for c in _theirs(sides) if c.active and normal(c.name) not in named and [p.rate for p in c.components] == rates]
+    return free[0] if len(free) == 1 else None
 
 
 def missing(sides: Sides) -> Iterator[Hit]:
     """Active in QuickBooks, no code of that name in Miracle Service."""
     for code in _compared(sides):
-        if _in_miracle(sides, code.name) is None and _same_rates_elsewhere(sides, code) is None:
-            yield Hit(code.name, "tax_code", code.name, say(code), "not there")
+        if in_miracle(sides, code.name) is None and _same_rates_elsewhere(sides, code) is None:
+            yield Hit(code.name, "tax_code", code.name, _say(code), "not there")
 
 
 def other_name(sides: Sides) -> Iterator[Hit]:
     """The same rates under another name."""
     for code in _compared(sides):
-        other = None if _in_miracle(sides, code.name) else _same_rates_elsewhere(sides, code)
+        other = None if in_miracle(sides, code.name) else _same_rates_elsewhere(sides, code)
         if other is not None:
             yield Hit(
                 code.name,
                 "tax_code",
                 code.name,
-                say(code),
-                say(other),
+                _say(code),
+                _say(other),
                 f"Rename '{other.name}' to '{code.name}' if it is the same tax; otherwise add '{code.name}' there.",
             )
 
@@ -92,14 +110,24 @@ def other_total(sides: Sides) -> Iterator[Hit]:
     """The same name, another percentage."""
     for code, other in _pairs(sides):
         if total(code) != total(other):
-            yield Hit(code.name, "tax_code", code.name, say(code), say(other))
+            yield Hit(code.name, "tax_code", code.name, _say(code), _say(other), _rate_of_other_days(code, other))
+
+
+def _rate_of_other_days(code: TaxCode, other: TaxCode) -> str:
+    """Where Miracle Service has a rate that QuickBooks had before, or will have, that is what to do about it."""
+    for mine, theirs in zip(code.components, other.components, strict=False):
+        for period in mine.periods if mine.rate != theirs.rate else ():
+            if period.rate == theirs.rate:
+                days = f"{period.first or 'the beginning'} to {period.last or 'a day not said'}"
+                return f"Miracle Service has '{mine.name}' at the rate of {days}. Correct it there to {mine.rate} %."
+    return ""
 
 
 def other_count(sides: Sides) -> Iterator[Hit]:
     """The same percentage, made of another number of components."""
     for code, other in _pairs(sides):
         if total(code) == total(other) and len(code.components) != len(other.components):
-            yield Hit(code.name, "tax_code", code.name, say(code), say(other))
+            yield Hit(code.name, "tax_code", code.name, _say(code), _say(other))
 
 
 def other_parts(sides: Sides) -> Iterator[Hit]:
@@ -108,7 +136,7 @@ def other_parts(sides: Sides) -> Iterator[Hit]:
         same_shape = total(code) == total(other) and len(code.components) == len(other.components)
         mine, theirs = ([(c.rate, c.compound) for c in each.components] for each in (code, other))
         if same_shape and mine != theirs:
-            yield Hit(code.name, "tax_code", code.name, say(code), say(other))
+            yield Hit(code.name, "tax_code", code.name, _say(code), _say(other))
 
 
 def other_agency(sides: Sides) -> Iterator[Hit]:
@@ -122,9 +150,9 @@ def other_agency(sides: Sides) -> Iterator[Hit]:
 def inactive_in_miracle(sides: Sides) -> Iterator[Hit]:
     """Active in QuickBooks, switched off in Miracle Service."""
     for code in _compared(sides):
-        other = _in_miracle(sides, code.name)
+        other = in_miracle(sides, code.name)
         if other is not None and not other.active:
-            yield Hit(code.name, "tax_code", code.name, say(code), f"{say(other)} (inactive)")
+            yield Hit(code.name, "tax_code", code.name, _say(code), f"{_say(other)} (inactive)")
 
 
 def only_in_miracle(sides: Sides) -> Iterator[Hit]:
@@ -134,7 +162,7 @@ def only_in_miracle(sides: Sides) -> Iterator[Hit]:
     there = {normal(code.name) for code in sides.company.taxes}
     for code in _theirs(sides):
         if code.active and normal(code.name) not in there:
-            yield Hit(code.name, "tax_code", code.name, "not there", say(code))
+            yield Hit(code.name, "tax_code", code.name, "not there", _say(code))
 
 
 def is_automated(sides: Sides) -> Iterator[Hit]:
@@ -145,9 +173,74 @@ def is_automated(sides: Sides) -> Iterator[Hit]:
 
 def is_off(sides: Sides) -> Iterator[Hit]:
     """QuickBooks has sales tax switched off while Miracle Service charges it."""
-    off = sides.company.preferences.get("TaxPrefs", {}).get("UsingSalesTax") is False
+    off = preference(sides, "TaxPrefs", "UsingSalesTax") is False
     if off and any(code.active for code in _theirs(sides)):
-        yield Hit("off", "setting", "Sales tax", "off", f"{len(_theirs(sides))} tax codes")
+        yield Hit("off", "setting", "Sales tax", "off", f"{sum(code.active for code in _theirs(sides))} active tax codes")
+
+
+def not_set_up(sides: Sides) -> Iterator[Hit]:
+    """QuickBooks would compute sales tax by itself, but nobody has set it up."""
+    if preference(sides, "TaxPrefs", "PartnerTaxEnabled") is False:
+        yield Hit("not-set-up", "setting", "Automated sales tax", "not set up")
+
+
+def taxable(kind: Kind, fires: str) -> Callable[[Sides], Iterable[Hit]]:
+    """A check whether a kind's records are taxable on one side only. Outside the US nothing is: each line has a code."""
+
+    def check(sides: Sides) -> Iterator[Hit]:
+        if country(sides) not in ("", "US"):
+            return
+        for planned, theirs in sides.pairs(kind, "taxable"):
+            mine = planned.fields.get("taxable")
+            if isinstance(theirs, bool | int) and bool(mine) != bool(theirs):
+                yield hit(planned, *("taxable" if value else "not taxable" for value in (mine, theirs)))
+
+    check.__doc__ = fires
+    return check
+
+
+def pseudo_code(sides: Sides) -> Iterator[Hit]:
+    """A code of Miracle Service is called as QuickBooks marks a line taxable or not."""
+    for code in _theirs(sides):
+        if code.active and normal(code.name) in PSEUDO_CODES:
+            yield Hit(code.name, "tax_code", code.name, "says only whether a line is taxable", _say(code))
+
+
+def twice(sides: Sides) -> Iterator[Hit]:
+    """Miracle Service has several active codes of one name."""
+    same: dict[str, list[TaxCode]] = defaultdict(list)
+    for code in _theirs(sides):
+        if code.active:
+            same[normal(code.name)].append(code)
+    for codes in same.values():
+        if len(codes) > 1:
+            yield Hit(codes[0].name, "tax_code", codes[0].name, "", "; ".join(_say(code) for code in codes))
+
+
+def will_change(sides: Sides) -> Iterator[Hit]:
+    """QuickBooks knows that a rate changes on a day to come."""
+    today = f"{sides.company.read_at:%Y-%m-%d}"
+    for code in [] if automated(sides) else sides.company.taxes:
+        for component in (*code.components, *code.purchase) if code.active else ():
+            for period in component.periods:
+                if period.first > today and period.rate != component.rate:
+                    name = f"{code.name}, {component.name}"
+                    yield Hit(f"{code.name}/{component.name}", "tax_code", name, f"{period.rate} % from {period.first} on")
+
+
+def charging_nothing(sides: Sides) -> Iterator[Hit]:
+    """QuickBooks has several active codes that charge nothing."""
+    mine = [code.name for code in _compared(sides) if not total(code)]
+    theirs = [code.name for code in _theirs(sides) if code.active and not total(code)]
+    if len(mine) > 1:
+        yield Hit("zero", "tax_code", "Zero and exempt taxes", ", ".join(mine), ", ".join(theirs) or "none")
+
+
+def default_code(sides: Sides) -> Iterator[Hit]:
+    """The tax that new invoices get is inactive or gone."""
+    code = str((preference(sides, "TaxPrefs", "TaxGroupCodeRef") or {}).get("value", ""))
+    if code and not automated(sides) and all(tax.id != code for tax in sides.company.taxes if tax.active):
+        yield Hit("default", "setting", "Default sales tax", f"tax code number {code} (not active)")
 
 
 RULES = (
@@ -230,5 +323,69 @@ RULES = (
         "Switch sales tax on in QuickBooks Online, or make the tax codes in Miracle Service inactive if you charge none.",
         QBO_TAXES,
         is_off,
+    ),
+    Rule(
+        "TAX-011",
+        Severity.WARNING,
+        "A customer is taxable on one side only",
+        "Find out whether this customer is exempt and correct the other side; it decides whether an invoice has tax.",
+        "QuickBooks Online: the customer's page > Tax info",
+        taxable(Kind.CUSTOMER, "A customer that both sides have is taxable on one of them, in a US company."),
+    ),
+    Rule(
+        "TAX-012",
+        Severity.WARNING,
+        "An item is taxable on one side only",
+        "Find out whether sales tax is charged on this item and correct the other side.",
+        "QuickBooks Online: Sales > Products and services > the item",
+        taxable(Kind.INVENTORY_ITEM, "An item that both sides have is taxable on one of them, in a US company."),
+    ),
+    Rule(
+        "TAX-013",
+        Severity.WARNING,
+        "A tax code is named like QuickBooks' mark for taxable lines",
+        "Rename it in Miracle Service: an exported line with it would be taxable or not, whatever the code charges.",
+        TAX_CODES,
+        pseudo_code,
+    ),
+    Rule(
+        "TAX-014",
+        Severity.WARNING,
+        "Automated sales tax is not set up in QuickBooks Online",
+        "Set it up, or tell your accountant that no sales tax is charged. Until then exported invoices have no tax.",
+        QBO_TAXES,
+        not_set_up,
+    ),
+    Rule(
+        "TAX-015",
+        Severity.WARNING,
+        "A tax code stands several times in Miracle Service",
+        "Make all but one inactive; which of them an invoice has decides what is charged.",
+        TAX_CODES,
+        twice,
+    ),
+    Rule(
+        "TAX-016",
+        Severity.WARNING,
+        "A tax rate will change",
+        "Change the rate in Miracle Service on that day, and run the audit again.",
+        TAX_CODES,
+        will_change,
+    ),
+    Rule(
+        "TAX-020",
+        Severity.INFO,
+        "Several taxes charge nothing",
+        "Nothing to do if both sides use the same names. Zero-rated, exempt and out of scope go to different boxes of a return.",
+        TAX_CODES,
+        charging_nothing,
+    ),
+    Rule(
+        "TAX-021",
+        Severity.WARNING,
+        "The default sales tax is not active",
+        "Choose an active one as default.",
+        QBO_TAXES,
+        default_code,
     ),
 )

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from qbo_sync.errors import UsageError
 from qbo_sync.miracle import Miracle
 from qbo_sync.switch import audit as rules
-from qbo_sync.switch.audit.taxes import say
-from qbo_sync.switch.model import Answer, Finding, TaxCode
+from qbo_sync.switch.audit.taxes import in_miracle, say
+from qbo_sync.switch.model import Answer, Finding, TaxCode, TaxComponent
 from qbo_sync.switch.names import normal
 from qbo_sync.switch.steps.site import Outcome, Site, finding_items
 from qbo_sync.switch.store import Reading, new_id
@@ -81,36 +81,65 @@ def accept(site: Site, finding_id: str, reason: str) -> Outcome:
 
 
 def fix(site: Site, *, confirmed: bool) -> Outcome:
-    """Add the taxes that Miracle Service lacks. Without ``confirmed`` only lists them."""
+    """Add the taxes that Miracle Service lacks, on sales and on purchases. Without ``confirmed`` only lists them."""
     with site.intuit() as intuit, site.miracle() as miracle:
         sides, findings = site.look(intuit, miracle)
-        missing = {normal(f.name) for f in findings if f.rule == "TAX-001"}
-        codes = [code for code in sides.company.taxes if code.active and normal(code.name) in missing]
-        answer = site.answer("audit fix", summary={"tax_code": {"missing": len(codes), "written": 0}})
-        answer.items = [{"id": c.id, "kind": "tax_code", "qbo": say(c), "result": "to add"} for c in codes]
-        answer.lines = [f"  + {say(code)}" for code in codes]
-        if not codes:
+        wanted = _lacking(sides, findings)
+        answer = site.answer("audit fix", summary={"tax_code": {"missing": len(wanted), "written": 0}})
+        answer.items = [{"id": tax.code.id, "kind": "tax_code", "qbo": tax.said(), "result": "to add"} for tax in wanted]
+        answer.lines = [f"  + {tax.said()}" for tax in wanted]
+        if not wanted:
             answer.next = "nothing to add; run: qbo-sync audit"
         elif not confirmed:
             answer.outcome = "attention"
             answer.next = "to add these to Miracle Service, run: qbo-sync audit fix --yes"
         else:
-            _add(site, miracle, codes)
-            answer.summary["tax_code"]["written"] = len(codes)
+            _add(site, miracle, wanted)
+            answer.summary["tax_code"]["written"] = len(wanted)
             answer.items = [{**item, "result": "added"} for item in answer.items]
             answer.next = "run: qbo-sync audit"
     return Outcome(answer, title=sides.company.name)
 
 
-def _add(site: Site, miracle: Miracle, codes: list[TaxCode]) -> None:
+@dataclass(frozen=True)
+class _Lacking:
+    """A tax to add: the whole code, or only the purchase rates of the code with that id."""
+
+    code: TaxCode
+    miracle_id: str = ""
+    purchase: tuple[TaxComponent, ...] = ()
+
+    def said(self) -> str:
+        parts = [] if self.miracle_id or not self.code.components else [say(self.code.name, self.code.components)]
+        parts += [f"on purchases {say(self.code.name, self.purchase)}"] if self.purchase else []
+        return "; ".join(parts)
+
+
+def _lacking(sides: rules.Sides, findings: Sequence[Finding]) -> list[_Lacking]:
+    """Whole codes first. Purchase rates come along where the profile has a place for them."""
+    sales, purchase = ({normal(f.name) for f in findings if f.rule == rule} for rule in ("TAX-001", "TAX-017"))
+    wanted = []
+    for code in sides.company.taxes:
+        name = normal(code.name)
+        there = in_miracle(sides, code.name)
+        if code.active and (name in sales or (name in purchase and (there is not None or not code.components))):
+            rates = code.purchase if sides.books.purchase_taxes else ()
+            wanted.append(_Lacking(code, there.id if there else "", rates))
+    return wanted
+
+
+def _add(site: Site, miracle: Miracle, wanted: Sequence[_Lacking]) -> None:
     with site.store.run_lock():
         run = miracle.begin_run(new_id(), "audit fix", "")
         with run.chunk() as chunk:
-            for code in codes:
-                components = [
-                    {"name": c.name, "rate": Decimal(c.rate), "agency": c.agency, "compound": c.compound} for c in code.components
-                ]
-                chunk.add_tax_code(
-                    {"qbo_id": code.id, "name": code.name, "description": code.description, "active": True}, components
-                )
+            for tax in wanted:
+                code = {"qbo_id": tax.code.id, "name": tax.code.name, "description": tax.code.description, "active": True}
+                if tax.miracle_id:
+                    chunk.add_purchase_rates(code, tax.miracle_id, _rates(tax.purchase))
+                else:
+                    chunk.add_tax_code(code, _rates(tax.code.components), _rates(tax.purchase))
         run.finish()
+
+
+def _rates(components: Sequence[TaxComponent]) -> list[dict[str, object]]:
+    return [{"name": c.name, "rate": Decimal(c.rate), "agency": c.agency, "compound": c.compound} for c in components]

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from qbo_sync.switch import audit, match, translate
-from qbo_sync.switch.model import Kind, PlannedRow, Row, TaxCode, TaxComponent
+from qbo_sync.switch.model import Account, Kind, PlannedRow, RatePeriod, Row, TaxCode, TaxComponent
 from qbo_sync.switch.read import Books, Company
 
 Json = dict[str, Any]
@@ -19,6 +19,9 @@ def company(
     taxes: list[TaxCode] | None = None,
     preferences: Json | None = None,
     other_items: Mapping[str, int] | None = None,
+    employees: Mapping[str, str] | None = None,
+    accounts: Mapping[str, Account] | None = None,
+    info: Json | None = None,
 ) -> Company:
     """A QBO company with these raw rows."""
     given = rows or {}
@@ -32,10 +35,11 @@ def company(
             kind: {str(r["Id"]): str(r.get("DisplayName") or r["Name"]) for r in given.get(kind, []) if not r.get("Active", True)}
             for kind in Kind
         },
-        raw_terms={str(r["Id"]): r for r in active[Kind.PAYMENT_TERM]},
         other_items=other_items or {},
+        employees=employees or {},
+        accounts=accounts or {},
         taxes=taxes or [],
-        info={},
+        info=info or {},
         preferences=preferences or {"CurrencyPrefs": {"HomeCurrency": {"value": "USD"}}},
     )
 
@@ -51,6 +55,8 @@ def books(
     export_enabled: bool = False,
     other_realms: list[str] | None = None,
     declares_taxes: bool = True,
+    purchase_taxes: bool = True,
+    export_format: str = "quickbooks_online",
 ) -> Books:
     """A Miracle Service with these rows."""
     return Books(
@@ -61,6 +67,9 @@ def books(
         tax_method="line_item" if by_line_item else "by_total",
         tax_by_line_item=by_line_item,
         currency=currency,
+        export_format=export_format,
+        export_fits=export_format == "quickbooks_online",
+        purchase_taxes=purchase_taxes,
         export_enabled=export_enabled,
         other_realms=other_realms or [],
     )
@@ -82,11 +91,19 @@ def named(qbo_id: str, name: str, **more: Any) -> Json:
 
 
 def tax(
-    name: str, *rates: str, active: bool = True, agency: str = "State", compound: bool = False, code_id: str = "2"
+    name: str,
+    *rates: str,
+    active: bool = True,
+    agency: str = "State",
+    compound: bool = False,
+    code_id: str = "2",
+    purchase: tuple[str, ...] = (),
+    periods: tuple[RatePeriod, ...] = (),
 ) -> TaxCode:
     """A tax code with these rates."""
-    parts = tuple(TaxComponent(f"{name} {n}", rate, agency, compound and n > 0) for n, rate in enumerate(rates))
-    return TaxCode(code_id, name, "", active, parts)
+    parts = tuple(TaxComponent(f"{name} {n}", rate, agency, compound and n > 0, periods) for n, rate in enumerate(rates))
+    bought = tuple(TaxComponent(f"{name} {n} bought", rate, agency, compound=False) for n, rate in enumerate(purchase))
+    return TaxCode(code_id, name, "", active, parts, bought)
 
 
 def sides(qbo: Company, miracle: Books) -> audit.Sides:
