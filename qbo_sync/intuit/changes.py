@@ -20,7 +20,7 @@ LONGEST_BACK = timedelta(days=28)
 OVERLAP = timedelta(minutes=5)
 
 # Of the lists that the kit reads, those that change data capture knows. Taxes, customer types and the company are not in it.
-CAPTURED = frozenset({"Class", "Customer", "Department", "Employee", "Item", "PaymentMethod", "Term", "Vendor"})
+CAPTURED = frozenset({"Account", "Class", "Customer", "Department", "Employee", "Item", "PaymentMethod", "Term", "Vendor"})
 
 
 @dataclass
