@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from lab.cloudflare.nameserver import PublishError
-from lab.cloudflare.state import Lab, Zone, parse_faults
+from lab.cloudflare.state import RULES, Lab, Zone
 
 
 def _lab(request: Request) -> Lab:
@@ -57,7 +57,7 @@ async def clock(request: Request) -> Response:
 async def faults(request: Request) -> Response:
     """Replace the rules for faults on demand; an empty list ends them."""
     try:
-        _lab(request).faults = parse_faults(await _json(request))
+        _lab(request).faults = RULES.parse(await _json(request))
     except ValueError as error:
         return JSONResponse({"error": str(error)}, 400)
     return JSONResponse({})

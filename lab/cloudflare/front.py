@@ -5,33 +5,24 @@ A plain ASGI layer, because a connection closed without an answer can't be told 
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 from datetime import UTC, datetime
-from typing import Any
 
 from starlette.applications import Starlette
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from lab import serving
 from lab.cloudflare import admin, api
 from lab.cloudflare.errors import throttled
-from lab.cloudflare.state import LIMIT, WINDOW_S, Fault, Lab
+from lab.cloudflare.state import LIMIT, WINDOW_S, Lab
+from lab.injected import Rule
 
 _HTML_503 = (
     "<html><head><title>503 Service Temporarily Unavailable</title></head><body><center><h1>503</h1></center></body></html>"
 )
 _ERROR_500 = {"result": None, "success": False, "errors": [{"code": 10013, "message": "Internal server error"}], "messages": []}
-
-
-class Protocol(H11Protocol):
-    """uvicorn's own protocol, which also lets the application drop the connection."""
-
-    def connection_made(self, transport: Any) -> None:
-        super().connection_made(transport)
-        self.app_state = {**self.app_state, "transport": transport}
 
 
 def make_app(lab: Lab) -> ASGIApp:
@@ -53,7 +44,7 @@ class Front:
             await self.app(scope, receive, send)
             return
         self.lab.counts["requests"] += 1
-        rule = next((r for r in self.lab.faults if r.matches(scope["method"], scope["path"])), None)
+        rule = next((r for r in self.lab.faults if r.matches(scope["path"], method=scope["method"])), None)
         if rule is None:
             await self.app(scope, receive, _dressed(scope, send))
             return
@@ -63,13 +54,13 @@ class Front:
         else:
             await self._spoilt(rule)(scope, receive, _dressed(scope, send))
 
-    def _spoilt(self, rule: Fault) -> Response:
+    def _spoilt(self, rule: Rule) -> Response:
         if rule.fault == "503_html":
             return Response(_HTML_503, 503, media_type="text/html")
         if rule.fault == "500":
             return JSONResponse(_ERROR_500, 500)
         self.lab.counts["throttled"] += 1
-        error = throttled(LIMIT, WINDOW_S, rule.retry_after_s)
+        error = throttled(LIMIT, WINDOW_S, int(rule.amount))
         return JSONResponse(error.envelope(), error.status, error.headers)
 
     async def _lose_answer(self, scope: Scope, receive: Receive) -> None:
@@ -79,9 +70,7 @@ class Front:
             return None
 
         await self.app(scope, receive, nowhere)
-        scope["state"]["transport"].abort()
-        # The server hears of the closed connection in the loop's next round; until then it would try to answer.
-        await asyncio.sleep(0)
+        await serving.drop(scope, receive)
 
 
 def _dressed(scope: Scope, send: Send) -> Send:

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import random
 import time
 from collections import Counter, deque
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
 
 from lab.cloudflare.errors import throttled
 from lab.cloudflare.nameserver import NameServer
 from lab.cloudflare.records import Record
 from lab.cloudflare.tokens import Token
+from lab.injected import Rule, Rules
 
 # Cloudflare's limit for one user (facts/edge.md 4.1).
 LIMIT, WINDOW_S = 1200, 300
-FAULTS = ("429", "500", "503_html", "closed")
-CONDITIONS = ("nth", "share", "method", "path", "times")
+# ``closed`` does what was asked and drops the connection instead of answering.
+RULES = Rules(dict.fromkeys(("429", "500", "503_html", "closed"), WINDOW_S), ("method",), amount="retry_after_s")
 NAME_SERVERS = ("ada.ns.cloudflare.com", "bob.ns.cloudflare.com")
 
 
@@ -40,49 +39,6 @@ class Zone:
 
 
 @dataclass
-class Fault:
-    """A fault on demand: ``when`` names conditions that must all hold.
-
-    ``method``; ``path`` (a part of it); ``nth`` (1-based, of the requests the former let through); ``share`` (0 to 1, drawn from
-    a fixed seed); ``times`` limits how often. ``closed`` does what was asked and drops the connection instead of answering.
-    """
-
-    when: dict[str, Any]
-    fault: str
-    retry_after_s: int = WINDOW_S
-    seen: int = 0
-    fired: int = 0
-    random: random.Random = field(default_factory=lambda: random.Random(7))
-
-    def matches(self, method: str, path: str) -> bool:
-        """Count this request and say whether it gets the fault."""
-        when = self.when
-        if when.get("method", method).upper() != method or when.get("path", "") not in path:
-            return False
-        self.seen += 1
-        if "nth" in when and self.seen != when["nth"]:
-            return False
-        if "share" in when and self.random.random() >= when["share"]:
-            return False
-        if self.fired >= when.get("times", self.fired + 1):
-            return False
-        self.fired += 1
-        return True
-
-
-def parse_faults(document: Any) -> list[Fault]:
-    """The rules of a ``POST /lab/faults``. Raises ``ValueError`` for what nobody knows."""
-    if not isinstance(document, list) or not all(isinstance(rule, dict) for rule in document):
-        raise ValueError("a list of rules is expected")
-    for rule in document:
-        if rule.get("fault") not in FAULTS:
-            raise ValueError(f"unknown fault {rule.get('fault')}; known: {', '.join(FAULTS)}")
-        if unknown := set(rule.get("when", {})) - set(CONDITIONS):
-            raise ValueError(f"unknown condition {', '.join(sorted(unknown))}; known: {', '.join(CONDITIONS)}")
-    return [Fault(rule.get("when", {}), rule["fault"], int(rule.get("retry_after_s", WINDOW_S))) for rule in document]
-
-
-@dataclass
 class Lab:
     """All of it. Changes of records happen under ``lock``, so that the name server sees them in the API's order."""
 
@@ -90,7 +46,7 @@ class Lab:
     tokens: dict[str, Token]
     name_server: NameServer | None = None
     limits: bool = True
-    faults: list[Fault] = field(default_factory=list)
+    faults: list[Rule] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     offset_s: float = 0.0
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)

@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import argparse
 import json
-import signal
-import socket
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-import uvicorn
+from starlette.types import ASGIApp
 
+from lab import serving
+from lab.intuit import limits
 from lab.intuit.app import make_app
 from lab.intuit.clock import Clock
 from lab.intuit.company import Company
-from lab.intuit.front import Protocol
 from lab.intuit.generate import Sizes, generate
 from lab.intuit.grants import App, Grants
 from lab.intuit.history import add_history
-from lab.intuit.limits import Limits
 from lab.intuit.load import LoadError, fill, load_folder
-from lab.intuit.state import Lab
+from lab.intuit.state import Lab, Latency
 
 SEED = 1
 REALM = "4620816365000000001"
@@ -30,9 +27,7 @@ CLIENT_SECRET = "lab-intuit-client-secret"
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m lab.intuit", description="A look-alike of Intuit for tests and the lab.")
-    parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=8010, help="0 takes a free one")
+    parser = serving.parser("intuit", 8010, "A look-alike of Intuit for tests and the lab.")
     parser.add_argument(
         "--data", action="append", default=[], metavar="[REALM=]DIR", help="a folder of recorded answers, of the first company"
     )
@@ -56,15 +51,17 @@ def _parser() -> argparse.ArgumentParser:
         help="one more app: JSON with client_id, secret, redirect_uris",
     )
     parser.add_argument("--public-url", default="", metavar="URL", help="the address clients use (default: what they ask for)")
-    parser.add_argument("--tls-cert", metavar="F")
-    parser.add_argument("--tls-key", metavar="F")
     parser.add_argument("--latency-ms", type=float, default=0.0)
     parser.add_argument("--jitter-ms", type=float, default=0.0, help="up to so much more, by chance")
     parser.add_argument(
-        "--monthly-reads", type=int, default=0, metavar="N", help="an app's budget of metered reads; 0 is no limit"
+        "--limit",
+        action="append",
+        default=[],
+        metavar="NAME=N",
+        help=f"the size of one limit, whatever --limits says of all; 0 is none: {', '.join(limits.ALL)}",
     )
-    parser.add_argument("--limits", choices=("on", "off"), default="on")
-    parser.add_argument("--strict-rotation", action="store_true", help="every refresh gives a new value and ends the former")
+    parser.add_argument("--strict-rotation", action="store_true", help="every refresh gives a new value and ends the former one")
+    parser.add_argument("--revoke-on-reuse", action="store_true", help="a used code or a former refresh value ends the grant")
     return parser
 
 
@@ -105,6 +102,12 @@ def _app(path: Path) -> App:
         raise LoadError(f"--app {path}: not an app ({error})") from None
 
 
+def _limits(arguments: argparse.Namespace) -> dict[str, int]:
+    """The size of every limit. Raises ``ValueError`` for one that is not there."""
+    chosen = dict(limits.ALL if arguments.limits == "on" else limits.NONE)
+    return chosen | limits.sizes(dict(given.partition("=")[::2] for given in arguments.limit))
+
+
 def _lab(arguments: argparse.Namespace) -> Lab:
     clock = Clock()
     secret = arguments.client_secret_file.read_text().strip() if arguments.client_secret_file else CLIENT_SECRET
@@ -114,76 +117,27 @@ def _lab(arguments: argparse.Namespace) -> Lab:
     companies = {realm: _company(arguments, realm, seed + place, folders[realm]) for place, realm in enumerate(arguments.realm)}
     return Lab(
         clock=clock,
-        grants=Grants(clock, {app.client_id: app for app in apps}, strict_rotation=arguments.strict_rotation),
-        limits=Limits(clock, enabled=arguments.limits == "on", monthly_reads=arguments.monthly_reads),
+        grants=Grants(
+            clock,
+            {app.client_id: app for app in apps},
+            strict_rotation=arguments.strict_rotation,
+            revoke_on_reuse=arguments.revoke_on_reuse,
+        ),
+        limits=limits.Limits(clock, _limits(arguments)),
         companies=companies,
-        latency_s=arguments.latency_ms / 1000,
-        jitter_s=arguments.jitter_ms / 1000,
+        latency=Latency(arguments.latency_ms, arguments.jitter_ms),
         public_url=arguments.public_url.rstrip("/"),
     )
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # asyncio turns off Nagle's algorithm (40 ms per answer) only for sockets whose protocol is given.
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind((host, port))
-    return listener
-
-
-class Server(uvicorn.Server):
-    """Says that it is there once it answers."""
-
-    greeting = ""
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        print(self.greeting, flush=True)
-
-
-def _stop(_signal: int, _frame: object) -> None:
-    sys.exit(0)
-
-
-def _config(arguments: argparse.Namespace, lab: Lab) -> uvicorn.Config:
-    config = uvicorn.Config(
-        make_app(lab),
-        http=Protocol,
-        ws="none",
-        lifespan="off",
-        access_log=False,
-        log_level="error",
-        proxy_headers=False,
-        server_header=False,
-        timeout_graceful_shutdown=1,
-        ssl_certfile=arguments.tls_cert,
-        ssl_keyfile=arguments.tls_key,
-    )
-    # Reads certificate and key now, so that a wrong file is a wrong call.
-    config.load()
-    return config
+def _application(arguments: argparse.Namespace) -> tuple[ASGIApp, str]:
+    arguments.realm = arguments.realm or [REALM]
+    return make_app(_lab(arguments)), f" realm {' '.join(arguments.realm)}"
 
 
 def main() -> None:
     """Serve until told to stop; exit code 2 for a wrong call."""
-    parser = _parser()
-    arguments = parser.parse_args()
-    arguments.realm = arguments.realm or [REALM]
-    if bool(arguments.tls_cert) != bool(arguments.tls_key):
-        parser.error("--tls-cert and --tls-key belong together")
-    # uvicorn finishes what it is doing and then hands the signal on to these.
-    signal.signal(signal.SIGTERM, _stop)
-    signal.signal(signal.SIGINT, _stop)
-    try:
-        server = Server(_config(arguments, _lab(arguments)))
-        listener = _listen(arguments.host, arguments.port)
-    except (LoadError, OSError) as error:
-        parser.error(str(error))
-    scheme = "https" if arguments.tls_cert else "http"
-    host = f"[{arguments.host}]" if ":" in arguments.host else arguments.host
-    server.greeting = f"intuit look-alike on {scheme}://{host}:{listener.getsockname()[1]} realm {' '.join(arguments.realm)}"
-    server.run(sockets=[listener])
+    serving.run("intuit", _parser(), _application)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict, replace
 from typing import Any
 
 from starlette.exceptions import HTTPException
@@ -12,7 +13,8 @@ from starlette.routing import Route
 
 from lab.intuit.company import Company
 from lab.intuit.grants import ACCOUNTING
-from lab.intuit.injected import parse_rules
+from lab.intuit.injected import RULES
+from lab.intuit.limits import sizes
 from lab.intuit.load import merge_answer
 from lab.intuit.schema import BY_LOWER
 from lab.intuit.state import Lab
@@ -76,10 +78,33 @@ async def clock(request: Request) -> Response:
 async def faults(request: Request) -> Response:
     """Replace the rules for faults on demand; an empty list ends them."""
     try:
-        _lab(request).faults = parse_rules(await _json(request))
+        _lab(request).faults = RULES.parse(await _json(request))
     except ValueError as error:
         return _bad(str(error))
     return JSONResponse({})
+
+
+async def limits(request: Request) -> Response:
+    """GET: the size of every limit (0 is none) and what each app has read this month. POST: change some sizes."""
+    lab = _lab(request)
+    if request.method == "POST":
+        try:
+            lab.limits.sizes |= sizes(await _json(request))
+        except ValueError as error:
+            return _bad(str(error))
+    read = {app: lab.limits.read_this_month(app) for app in lab.grants.apps}
+    return JSONResponse({**lab.limits.sizes, "read_this_month": read})
+
+
+async def latency(request: Request) -> Response:
+    """GET: how long answers take on the way. POST: change it: ``{"latency_ms": N?, "jitter_ms": N?}``."""
+    lab = _lab(request)
+    if request.method == "POST":
+        try:
+            lab.latency = replace(lab.latency, **{name: float(value) for name, value in (await _json(request)).items()})
+        except (TypeError, ValueError) as error:
+            return _bad(f"latency_ms and jitter_ms, in milliseconds, are what can be set: {error}")
+    return JSONResponse(asdict(lab.latency))
 
 
 async def token(request: Request) -> Response:
@@ -161,6 +186,8 @@ ROUTES = [
     Route("/lab/reset", reset, methods=["POST"]),
     Route("/lab/clock", clock, methods=["POST"]),
     Route("/lab/faults", faults, methods=["POST"]),
+    Route("/lab/limits", limits, methods=["GET", "POST"]),
+    Route("/lab/latency", latency, methods=["GET", "POST"]),
     Route("/lab/token", token, methods=["POST"]),
     Route("/lab/webhook", webhook, methods=["GET", "POST"]),
     Route("/lab/webhook/address", webhook_address, methods=["POST"]),

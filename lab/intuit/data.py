@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import secrets
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from lab.intuit import faults, query, select, writes
+from lab.intuit import faults, headers, query, select, writes
 from lab.intuit.clock import answer_time, parse_time
 from lab.intuit.company import Company
 from lab.intuit.faults import ServiceFault
@@ -41,23 +40,11 @@ class Call:
         return dict(self.request.query_params)
 
 
-def _headers() -> dict[str, str]:
-    tid = secrets.token_hex(16)
-    return {
-        "Intuit-Tid": f"1-{tid[:8]}-{tid[8:]}",
-        "Qbo-Version": "1944.190",
-        "Service-Time": "total=5, db=1",
-        "X-Spanid": secrets.token_hex(8),
-        "Cache-Control": "max-age=0, no-cache, no-store, must-revalidate, private",
-        "Expires": "0",
-    }
-
-
-def _gateway(status: int, body: Any, **headers: str) -> Response:
-    kept = {name: value for name, value in _headers().items() if name != "Qbo-Version"}
+def _gateway(status: int, body: Any, **more: str) -> Response:
+    kept = headers.gateway()
     if isinstance(body, str):
-        return Response(body, status, {**kept, **headers}, media_type="application/xml")
-    return Response(msgspec.json.encode(body), status, {**kept, **headers, "Content-Type": "application/json"})
+        return Response(body, status, {**kept, **more}, media_type="application/xml")
+    return Response(msgspec.json.encode(body), status, {**kept, **more, "Content-Type": "application/json"})
 
 
 async def endpoint(request: Request) -> Response:
@@ -73,7 +60,7 @@ async def endpoint(request: Request) -> Response:
     except ServiceFault as fault:
         status, body = fault.status, msgspec.json.encode(fault.body(lab.clock))
     kind = "application/json;charset=utf-8" if status == 200 else "application/json"
-    return Response(body, status, {**_headers(), "Content-Type": kind})
+    return Response(body, status, {**headers.service(), "Content-Type": kind})
 
 
 def _admitted(lab: Lab, request: Request, realm: str, path: list[str]) -> Grant | Response:
@@ -87,9 +74,8 @@ def _admitted(lab: Lab, request: Request, realm: str, path: list[str]) -> Grant 
     if grant.realm != realm:
         return _gateway(403, faults.gateway(403, "3100", "ApplicationAuthorizationFailed", lab.clock))
     reads = request.method == "GET" or path[0] in ("query", "batch")
-    if not lab.limits.admit(realm, grant.client_id, batch=path[0] == "batch") or (
-        reads and not lab.limits.admit_read(grant.client_id)
-    ):
+    passes = lab.limits.admit(realm, grant.client_id, batch=path[0] == "batch", under_way=lab.under_way[realm])
+    if not passes or (reads and not lab.limits.admit_read(grant.client_id)):
         lab.stats.throttled += 1
         return _gateway(429, faults.throttled().body(lab.clock))
     return grant

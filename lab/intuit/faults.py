@@ -109,13 +109,13 @@ def query_error(code: str, detail: str) -> ServiceFault:
     return ServiceFault(code, message, detail)
 
 
-def throttled() -> ServiceFault:
-    """429 with code 3001 (recorded)."""
+def throttled(status: int = 429) -> ServiceFault:
+    """429 with code 3001; until 2017 it was 403 (both recorded)."""
     return ServiceFault(
         "3001",
-        "message=ThrottleExceeded; errorCode=003001; statusCode=429",
+        f"message=ThrottleExceeded; errorCode=003001; statusCode={status}",
         "The request limit was reached.  Try again later",
-        status=429,
+        status=status,
         kind="SERVICE",
     )
 

@@ -10,30 +10,23 @@ import random
 import re
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any
 from urllib.parse import parse_qs
 
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from lab import serving
+from lab.injected import Rule
 from lab.intuit import faults, writes
-from lab.intuit.injected import InjectedFault
 from lab.intuit.rows import id_of
 from lab.intuit.schema import BY_LOWER
 from lab.intuit.state import Lab
 
 _FROM = re.compile(r"\bfrom\s+(\w+)", re.IGNORECASE)
-HTML_503 = "<html><head><title>503 Service Unavailable</title></head><body><h1>Service Unavailable</h1></body></html>"
+HTML = "<html><head><title>{0}</title></head><body><h1>{0}</h1></body></html>"
+# Which row in the order of names gets which name: the first one becomes the last, or the last one the first.
+_RENAMED = {"moved": (0, "\uffee moved"), "doubled": (-1, "! moved")}
 Handler = Callable[[Scope, Receive, Send], Awaitable[None]]
-
-
-class Protocol(H11Protocol):
-    """uvicorn's own protocol, which also lets the application drop the connection."""
-
-    def connection_made(self, transport: Any) -> None:
-        super().connection_made(transport)
-        self.app_state = {**self.app_state, "transport": transport}
 
 
 class Front:
@@ -48,70 +41,88 @@ class Front:
         if scope["type"] != "http" or scope["path"].startswith("/lab/"):
             await self.app(scope, receive, send)
             return
-        is_data = scope["path"].startswith("/v3/")
-        stats = self.lab.stats
-        stats.requests += is_data
-        stats.in_flight += is_data
+        if not scope["path"].startswith("/v3/"):
+            await self._delayed(scope, receive, send)
+            return
+        stats, realm = self.lab.stats, f"{scope['path']}//".split("/")[3]
+        stats.requests += 1
+        stats.in_flight += 1
+        self.lab.under_way[realm] += 1
         stats.peak_in_flight = max(stats.peak_in_flight, stats.in_flight)
         try:
             await self._delayed(scope, receive, send)
         finally:
-            stats.in_flight -= is_data
+            stats.in_flight -= 1
+            self.lab.under_way[realm] -= 1
 
     async def _delayed(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self.lab.latency_s or self.lab.jitter_s:
-            await asyncio.sleep(self.lab.latency_s + self.random.uniform(0, self.lab.jitter_s))
+        if pause := self.lab.latency.seconds(self.random):
+            await asyncio.sleep(pause)
         if not self.lab.faults:
             await self.app(scope, receive, send)
             return
         body = await _read(receive)
         path, entity = scope["path"], _entity(scope, body)
-        rule = next((rule for rule in self.lab.faults if rule.matches(path, entity)), None)
-        if rule is not None and rule.fault == "moved":
-            self._move(path, entity)
+        rule = next((rule for rule in self.lab.faults if rule.matches(path, entity=entity)), None)
+        if rule is not None and rule.fault in _RENAMED:
+            self._rename(path, entity, rule.fault)
         handler = self.app if rule is None else self._handler(rule)
         await handler(scope, _replay(body, receive), send)
 
-    def _move(self, path: str, entity: str) -> None:
-        """Somebody renames the first row meanwhile, so that in the order of names all others move up."""
+    def _rename(self, path: str, entity: str, fault: str) -> None:
+        """Somebody renames a row meanwhile, so that in the order of names all others move."""
         known = BY_LOWER.get(entity.lower())
         company = self.lab.companies.get(path.split("/")[3]) if known else None
         if known is None or company is None or known.name not in writes.DEFAULTS:
             return
         table = company[known.name]
-        first = table.ordered(known.order, inactive_too=False)[:1]
-        for number in first:
-            writes.rename(company, known, id_of(number), f"\uffee moved {number}", self.lab.clock)
+        place, name = _RENAMED[fault]
+        for number in table.ordered(known.order, inactive_too=False)[place:][:1]:
+            writes.rename(company, known, id_of(number), f"{name} {number}", self.lab.clock)
 
-    def _handler(self, rule: InjectedFault) -> Handler:
+    def _handler(self, rule: Rule) -> Handler:
+        """What stands in for the service, or around it."""
+        around: dict[str, Handler] = {
+            "truncated": self._truncated,
+            "wrong_content_type": self._wrong_content_type,
+            "bad_gzip": self._bad_gzip,
+            "closed": _closed,
+            "slow_body": partial(self._slow_body, rule.amount),
+            **dict.fromkeys(_RENAMED, self.app),
+        }
+        if rule.fault in around:
+            return around[rule.fault]
+        if "429" in rule.fault or "throttled" in rule.fault:
+            self.lab.stats.throttled += 1
+        return self._instead(rule.fault)
+
+    def _instead(self, fault: str) -> Response:
         clock = self.lab.clock
-        match rule.fault:
+        match fault:
             case "401":
                 detail = "Token expired: injected"
                 return JSONResponse(faults.gateway(401, "3200", "AuthenticationFailed", clock, detail=detail), 401)
             case "403":
                 return JSONResponse(faults.gateway(403, "3100", "ApplicationAuthorizationFailed", clock), 403)
+            case "403_throttled":
+                return JSONResponse(faults.throttled(403).body(clock), 403)
             case "429":
-                self.lab.stats.throttled += 1
                 return JSONResponse(faults.throttled().body(clock), 429)
             case "429_xml":
-                self.lab.stats.throttled += 1
                 return Response(faults.throttled_xml(clock), 429, media_type="application/xml")
             case "wrong_cluster":
                 return Response(faults.wrong_cluster_xml(clock), 401, media_type="application/xml")
             case "500":
                 return JSONResponse(faults.application_error().body(clock), 500)
+            case "502_html":
+                return Response(HTML.format("502 Bad Gateway"), 502, media_type="text/html")
             case "503_html":
-                return Response(HTML_503, 503, media_type="text/html")
-            case "truncated":
-                return self._truncated
-            case "wrong_content_type":
-                return self._wrong_content_type
-            case "closed":
-                return _closed
-            case "slow_body":
-                return partial(self._slow_body, rule.seconds)
-        return self.app
+                return Response(HTML.format("503 Service Unavailable"), 503, media_type="text/html")
+            case "504_empty":
+                return Response(b"", 504)
+            case "200_fault":
+                return JSONResponse(faults.application_error().body(clock), 200)
+        return Response(HTML.format("Please sign in"), 200, media_type="text/html")
 
     async def _truncated(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Half the body, then the end of the connection."""
@@ -123,8 +134,7 @@ class Front:
             await send(message)
 
         await self.app(scope, receive, half)
-        scope["state"]["transport"].close()
-        await _gone(receive)
+        await serving.drop(scope, receive, politely=True)
 
     async def _slow_body(self, seconds: float, scope: Scope, receive: Receive, send: Send) -> None:
         """The body in ten parts with a wait before each."""
@@ -142,25 +152,28 @@ class Front:
         await self.app(scope, receive, slowly)
 
     async def _wrong_content_type(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def as_html(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                kept = [(name, value) for name, value in message["headers"] if name.lower() != b"content-type"]
-                message = {**message, "headers": [*kept, (b"content-type", b"text/html;charset=utf-8")]}
-            await send(message)
+        await self.app(scope, receive, _with_header(send, b"content-type", b"text/html;charset=utf-8"))
 
-        await self.app(scope, receive, as_html)
+    async def _bad_gzip(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The answer, called compressed, which it is not."""
+        await self.app(scope, receive, _with_header(send, b"content-encoding", b"gzip"))
 
 
-async def _closed(scope: Scope, receive: Receive, send: Send) -> None:
+async def _closed(scope: Scope, receive: Receive, _send: Send) -> None:
     await receive()
-    scope["state"]["transport"].abort()
-    await _gone(receive)
+    await serving.drop(scope, receive)
 
 
-async def _gone(receive: Receive) -> None:
-    """Wait until the server has noticed that the connection is closed; before that it would complain of a missing answer."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
+def _with_header(send: Send, name: bytes, value: bytes) -> Send:
+    """``send`` with this header in place of the answer's own."""
+
+    async def changed(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            kept = [header for header in message["headers"] if header[0].lower() != name]
+            message = {**message, "headers": [*kept, (name, value)]}
+        await send(message)
+
+    return changed
 
 
 async def _read(receive: Receive) -> bytes:

@@ -83,7 +83,10 @@ class Grants:
     clock: Clock
     apps: dict[str, App]
     strict_rotation: bool = False
+    # Intuit may take the use of what was used already for a theft, and end the whole grant (fact 1.4 and 1.5).
+    revoke_on_reuse: bool = False
     codes: dict[str, Code] = field(default_factory=dict)
+    exchanged: dict[str, Grant] = field(default_factory=dict)
     access: dict[str, Access] = field(default_factory=dict)
     refresh: dict[str, Grant] = field(default_factory=dict)
     refreshes: int = 0
@@ -104,13 +107,17 @@ class Grants:
     def exchange(self, app: App, code: str, redirect_uri: str) -> tuple[Grant, str]:
         """A grant and its first access token for a code. Raises ``invalid_grant``."""
         held = self.codes.pop(code, None)
+        if code in self.exchanged:
+            self._reused(self.exchanged[code])
         if (
             held is None
             or held.expires <= self.clock.seconds()
             or (held.client_id, held.redirect_uri) != (app.client_id, redirect_uri)
         ):
             raise GrantError("invalid_grant", "Token invalid")
-        return self.grant(app.client_id, held.realm, held.scopes)
+        grant, access = self.grant(app.client_id, held.realm, held.scopes)
+        self.exchanged[code] = grant
+        return grant, access
 
     def grant(self, client_id: str, realm: str, scopes: frozenset[str] = frozenset({ACCOUNTING})) -> tuple[Grant, str]:
         """A fresh grant without any code: what a code is exchanged for, and the admin interface's short cut."""
@@ -125,6 +132,8 @@ class Grants:
         grant = self.refresh.get(value)
         if grant is None:
             raise GrantError("invalid_grant", "Incorrect or invalid refresh token")
+        if grant.refresh_value != value:
+            self._reused(grant)
         if (
             grant.client_id != app.client_id
             or grant.revoked
@@ -167,6 +176,9 @@ class Grants:
         if hard_expiry:
             answer["x_refresh_token_hard_expires_in"] = round(grant.hard_expires - now)
         return answer
+
+    def _reused(self, grant: Grant) -> None:
+        grant.revoked = grant.revoked or self.revoke_on_reuse
 
     def _soft_end(self, grant: Grant) -> float:
         return min(self.clock.seconds() + REFRESH_LIFE_S, grant.hard_expires)

@@ -23,7 +23,7 @@ LIST_REFERENCES = {
 }
 
 
-class LoadError(Exception):
+class LoadError(ValueError):
     """A data folder that can't be read."""
 
 

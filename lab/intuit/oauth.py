@@ -13,11 +13,10 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from lab.intuit import identity
+from lab.intuit import headers, identity
 from lab.intuit.grants import ACCOUNTING, SCOPES, App, GrantError
 from lab.intuit.state import Lab
 
-TOKEN_HEADERS = {"Cache-Control": "no-cache, no-store", "Content-Type": "application/json;charset=UTF-8"}
 ASKED = ("client_id", "response_type", "scope", "redirect_uri", "state")
 
 PAGE = """<!doctype html>
@@ -130,8 +129,9 @@ def _back(asked: dict[str, str], **answer: str) -> Response:
 
 def _page(title: str, body: str, status: int = 200) -> Response:
     # Intuit refuses to be framed; browsers also must not keep the page.
-    headers = {"Content-Security-Policy": "frame-ancestors 'none'", "Cache-Control": "no-store"}
-    return HTMLResponse(PAGE.format(title=html.escape(title), body=body), status_code=status, headers=headers)
+    page = PAGE.format(title=html.escape(title), body=body)
+    kept = {"Content-Security-Policy": "frame-ancestors 'none'", "Cache-Control": "no-store"}
+    return HTMLResponse(page, status_code=status, headers=kept)
 
 
 async def token(request: Request) -> Response:
@@ -153,12 +153,12 @@ async def token(request: Request) -> Response:
             case _:
                 raise GrantError("unsupported_grant_type")
     except GrantError as error:
-        return JSONResponse(error.body(), status_code=error.status, headers=TOKEN_HEADERS)
+        return JSONResponse(error.body(), status_code=error.status, headers=headers.tokens())
     answer = lab.grants.answer(grant, access, hard_expiry=hard)
     if "openid" in grant.scopes:
         issuer = f"{base_url(lab, request)}/op/v1"
         answer["id_token"] = lab.signer.id_token(issuer, app.client_id, grant.realm, grant.since, lab.clock.seconds())
-    return JSONResponse(answer, headers=TOKEN_HEADERS)
+    return JSONResponse(answer, headers=headers.tokens())
 
 
 async def jwks(request: Request) -> Response:
@@ -185,7 +185,7 @@ async def revoke(request: Request) -> Response:
         document = _document(await request.body(), request.headers.get("content-type", ""))
         lab.grants.revoke(_client(lab, request, document), _needed(document, "token"))
     except GrantError as error:
-        return JSONResponse(error.body(), status_code=error.status, headers=TOKEN_HEADERS)
+        return JSONResponse(error.body(), status_code=error.status, headers=headers.tokens())
     return Response(status_code=200, headers={"Cache-Control": "no-cache, no-store"})
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import random
+from collections import Counter
 from dataclasses import dataclass, field, fields
 
+from lab.injected import Rule
 from lab.intuit.clock import Clock
 from lab.intuit.company import Company
 from lab.intuit.grants import Grants
 from lab.intuit.identity import Signer
-from lab.intuit.injected import InjectedFault
 from lab.intuit.limits import Limits
 from lab.intuit.webhooks import Webhooks
 
@@ -35,6 +37,22 @@ class Stats:
 
 
 @dataclass
+class Latency:
+    """How long an answer takes on the way: always so many milliseconds, and by chance up to so many more."""
+
+    latency_ms: float = 0.0
+    jitter_ms: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.latency_ms < 0 or self.jitter_ms < 0:
+            raise ValueError("latency and jitter are not negative")
+
+    def seconds(self, chance: random.Random) -> float:
+        """How long this one takes."""
+        return (self.latency_ms + chance.uniform(0, self.jitter_ms)) / 1000
+
+
+@dataclass
 class Lab:
     """The look-alike's state; every handler gets it."""
 
@@ -42,23 +60,26 @@ class Lab:
     grants: Grants
     limits: Limits
     companies: dict[str, Company]
-    latency_s: float = 0.0
-    jitter_s: float = 0.0
+    latency: Latency = field(default_factory=Latency)
     public_url: str = ""
     stats: Stats = field(default_factory=Stats)
-    faults: list[InjectedFault] = field(default_factory=list)
+    faults: list[Rule] = field(default_factory=list)
+    under_way: Counter[str] = field(default_factory=Counter)
     replays: dict[tuple[str, str], tuple[bytes, bytes]] = field(default_factory=dict)
     signer: Signer = field(default_factory=Signer)
     webhooks: Webhooks = field(init=False)
-    pristine: dict[str, Company] = field(default_factory=dict)
+    _companies: dict[str, Company] = field(init=False)
+    _latency: Latency = field(init=False)
 
     def __post_init__(self) -> None:
         self.webhooks = Webhooks(self.clock)
-        self.pristine = {realm: company.copy() for realm, company in self.companies.items()}
+        self._companies = {realm: company.copy() for realm, company in self.companies.items()}
+        self._latency = self.latency
 
     def reset(self) -> None:
-        """Data, clock, counters, faults, throttles and webhooks as at the start. Grants stay, so that clients stay connected."""
-        self.companies = {realm: company.copy() for realm, company in self.pristine.items()}
+        """Everything as at the start but for the grants, so that clients stay connected."""
+        self.companies = {realm: company.copy() for realm, company in self._companies.items()}
+        self.latency = self._latency
         self.clock.offset_s = 0.0
         self.stats.reset()
         self.grants.refreshes = 0

@@ -195,6 +195,23 @@ def test_with_strict_rotation_each_value_is_good_once(start: Callable[..., Calle
     assert intuit.lab("stats")["refreshes"] == 2
 
 
+def test_what_is_used_again_can_end_the_whole_grant(start: Callable[..., Caller]) -> None:
+    intuit = start("--strict-rotation", "--revoke-on-reuse")
+    code = decide(intuit, "allow")["code"]
+    intuit.grant |= exchange(intuit, code).json()
+    assert_error(exchange(intuit, code), "invalid_grant")
+    assert intuit.get("preferences").status_code == 401
+    intuit.grant = intuit.lab("token", {})
+    second = renew(intuit, intuit.grant["refresh_token"]).json()["refresh_token"]
+    assert_error(renew(intuit, intuit.grant["refresh_token"]), "invalid_grant")
+    assert_error(renew(intuit, second), "invalid_grant")
+
+
+def test_every_token_answer_has_its_own_number(intuit: Caller) -> None:
+    answers = [renew(intuit, value) for value in (intuit.grant["refresh_token"], "AB11never", "AB11never")]
+    assert len({answer.headers["intuit_tid"] for answer in answers}) == 3
+
+
 def test_a_refresh_moves_the_soft_expiry_also_when_the_value_stays(intuit: Caller) -> None:
     intuit.lab("clock", {"advance_s": DAY_S - 3600})
     renewed = renew(intuit, intuit.grant["refresh_token"]).json()

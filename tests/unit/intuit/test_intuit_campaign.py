@@ -10,7 +10,7 @@ def test_a_reading_is_whole_or_says_why() -> None:
     with site.connected(*faults.SIZE, "--limits", "off") as bench:
         number, met = faults.campaign(bench, NAMES, every=7)
     assert number == 8
-    assert {one.fault for one in met if one.whole < one.readings and not one.stays} == {"403"}
+    assert {one.fault for one in met if one.whole < one.readings and not one.stays} == {"403", "200_fault", "200_html"}
     assert {one.fault for one in met if one.whole == one.readings and one.stays} == {"wrong_content_type"}
 
 
