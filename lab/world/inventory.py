@@ -106,6 +106,15 @@ def _prerequisites() -> dict[str, Any]:
         "certificate_email": f"it@{ZONE}",
         "certificate_acme_directory": f"https://acme.{LAB_ZONE}:14000/dir",
         "certificate_acme_ca_file": str(CA_FILE),
+        "certificate_staging_directory": f"https://acme.{LAB_ZONE}:14000/dir",
+        # Pebble has no limits, and the tests order more than a site ever would.
+        "certificate_limits": {"failures": 200, "certificates": 30_000},
+        "certificate_alerts": {
+            "recipients": [f"it@{ZONE}"],
+            "sender": f"edge@{ZONE}",
+            "smtp_host": f"mail.{LAB_ZONE}",
+            "smtp_port": 25,
+        },
         "certificate_wheel_directory": str(WHEELS),
         "verify_ca_file": str(ACME_ROOT_FILE),
         "handoff_method": "smtp",

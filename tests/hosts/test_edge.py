@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -89,6 +91,16 @@ def test_the_last_renewal_did_not_fail(edge: Target) -> None:
     assert edge.run("systemctl show qbo-kit-certbot.service --property Result --value") == "success"
 
 
+def test_the_certificates_state_is_kept_and_all_is_well(edge: Target) -> None:
+    """What monitoring reads: looked at within the last day, nothing wrong, and what is said to be served is."""
+    name = edge.site["site_fqdn"]
+    state = json.loads(edge.run("cat %s", f"/var/lib/qbo-kit/certificate/{name}.json"))
+    assert (state["state"], state["troubles"]) == ("ok", [])
+    assert datetime.fromisoformat(state["checked_at"]) > datetime.now(UTC) - timedelta(days=1)
+    served = edge.run("openssl x509 -noout -fingerprint -sha256 -in %s", f"/etc/qbo-kit/tls/{name}/fullchain.pem")
+    assert served.partition("=")[2].strip().replace(":", "").lower() == state["served"]["fingerprint"]
+
+
 def test_no_private_key_can_be_read_by_others(edge: Target) -> None:
     """Whatever looks like a key or a secret is closed to everybody but its owner."""
     folders = "/etc/qbo-kit /etc/letsencrypt /etc/qbo-sync /var/lib/qbo-sync"
@@ -99,4 +111,4 @@ def test_no_private_key_can_be_read_by_others(edge: Target) -> None:
 def test_nginx_serves_the_certificate_that_certbot_keeps(edge: Target) -> None:
     """Renewed and still serving the old one is what users complain about most."""
     name = edge.site["site_fqdn"]
-    edge.run("/usr/local/lib/qbo-kit/deploy-certificate --check --name %s --directory %s", name, f"/etc/qbo-kit/tls/{name}")
+    edge.run("/usr/local/sbin/qbo-kit-certificate --name %s deploy --check", name)

@@ -155,9 +155,7 @@ def test_a_key_that_does_not_belong_to_the_certificate_is_never_served(edge_site
         openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out /tmp/lineage/privkey.pem
     """
     edge_site.on("edge", script)
-    command = (
-        f"/usr/local/lib/qbo-kit/deploy-certificate --name {FQDN} --directory /etc/qbo-kit/tls/{FQDN} --lineage /tmp/lineage"
-    )
+    command = f"qbo-kit-certificate --name {FQDN} deploy --lineage /tmp/lineage"
     done = edge_site.lab.shell("edge", f"{command}; code=$?; rm -rf /tmp/lineage; exit $code")
     assert done.returncode == 1
     assert "do not belong together" in done.stderr

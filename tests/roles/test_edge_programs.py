@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 import subprocess
-import time
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
+from qbo_sync.edge.certificate import stable
 
 TOP = Path(__file__).resolve().parents[2]
 
@@ -26,8 +27,6 @@ def load(path: str) -> ModuleType:
 
 nginx = load("roles/reverse_proxy/library/reverse_proxy_facts.py")
 facts = load("roles/certificate/library/certificate_facts.py")
-issue = load("roles/certificate/library/certificate_issue.py")
-deploy = load("templates/certbot/deploy_certificate.py")
 
 CONFIGURATION = r"""
 # server { listen 1; }
@@ -94,54 +93,6 @@ def test_who_holds_the_ports_is_read_from_the_kernels_own_list() -> None:
     assert nginx.listeners(text) == [{"port": 80, "program": "apache2"}, {"port": 443, "program": "nginx"}]
 
 
-LISTED = """Some challenges have failed.
-Certbot failed to authenticate some domains (authenticator: webroot). The Certificate Authority reported these problems:
-  Identifier: qbo.example.com
-  Type:   {type}
-  Detail: {detail}
-"""
-
-
-@pytest.mark.parametrize(
-    ("type_", "detail", "meaning"),
-    [
-        ("connection", "Fetching http://x: Timeout during connect", "could not reach port 80"),
-        ("dns", "DNS problem: NXDOMAIN looking up A", "could not look the name up"),
-        ("unauthorized", "Invalid response from http://x: 404", "not this host's nginx"),
-        ("caa", "CAA record prevents issuance", "forbids this CA"),
-    ],
-)
-def test_a_failed_challenge_is_told_in_plain_words(type_: str, detail: str, meaning: str) -> None:
-    problem, said, seen, remedy = issue.explain(LISTED.format(type=type_, detail=detail))
-    assert (problem, seen) == (type_, detail)
-    assert meaning in said
-    assert remedy
-
-
-def test_a_limit_is_told_with_the_cas_own_date() -> None:
-    text = "An unexpected error occurred:\nurn:ietf:params:acme:error:rateLimited :: retry after 2027-01-02 03:04:05 UTC\n"
-    problem, said, seen, remedy = issue.explain(text)
-    assert problem == "rateLimited"
-    assert "limit" in said
-    assert "2027-01-02 03:04:05" in seen
-    assert "wait" in remedy
-
-
-def test_an_unreachable_ca_is_not_taken_for_the_sites_fault() -> None:
-    text = "An unexpected error occurred:\nrequests.exceptions.ConnectionError: HTTPSConnectionPool(host='ca')\n"
-    problem, said, _, remedy = issue.explain(text)
-    assert problem == ""
-    assert "directory could not be read" in said
-    assert "certificate_acme_directory" in remedy
-
-
-@given(st.text())
-def test_whatever_certbot_prints_there_is_a_next_step(text: str) -> None:
-    _, said, _, remedy = issue.explain(text)
-    assert said
-    assert remedy
-
-
 @pytest.fixture
 def lineage(tmp_path: Path) -> Path:
     """A certificate and its key, as certbot keeps them."""
@@ -162,7 +113,8 @@ def test_a_certificate_is_read_as_what_it_is(lineage: Path) -> None:
     seen = facts.describe(lineage / "fullchain.pem")
     assert seen["names"] == ["b.example.com", "qbo.example.com"]
     assert seen["issuer"] == "O=A CA,CN=qbo.example.com"
-    assert seen["serial"] == deploy.serial(deploy.leaf(lineage / "fullchain.pem"))
+    found = stable.describe(stable.leaf(lineage / "fullchain.pem"))
+    assert (seen["serial"], seen["fingerprint"]) == (found.serial, found.fingerprint)
     assert seen["days_left"] in (39, 40)
 
 
@@ -170,39 +122,3 @@ def test_what_is_no_certificate_is_none(tmp_path: Path) -> None:
     (tmp_path / "fullchain.pem").write_text("nothing of the kind")
     assert facts.describe(tmp_path / "fullchain.pem") == {}
     assert facts.describe(tmp_path / "missing.pem") == {}
-
-
-def test_a_version_is_copied_whole_and_closed(lineage: Path, tmp_path: Path) -> None:
-    version = deploy.copy(lineage, tmp_path / "site.d")
-    modes = {path.name: oct(path.stat().st_mode & 0o777) for path in (version, *version.iterdir())}
-    assert modes == {version.name: "0o700", "fullchain.pem": "0o644", "privkey.pem": "0o600"}
-    assert deploy.copy(lineage, tmp_path / "site.d") == version
-
-
-def test_a_pair_that_does_not_fit_is_refused_before_anything_is_written(lineage: Path, tmp_path: Path) -> None:
-    make_pair(tmp_path / "other")
-    (lineage / "privkey.pem").write_bytes((tmp_path / "other" / "privkey.pem").read_bytes())
-    with pytest.raises(deploy.Problem, match=r"do not belong together[\s\S]*next: run certbot renew"):
-        deploy.copy(lineage, tmp_path / "site.d")
-    assert not (tmp_path / "site.d").exists()
-
-
-def test_only_the_newest_two_versions_and_the_placeholder_stay(tmp_path: Path) -> None:
-    versions = tmp_path / "site.d"
-    made = []
-    for number in range(4):
-        make_pair(tmp_path / f"live{number}")
-        made.append(deploy.copy(tmp_path / f"live{number}", versions))
-        time.sleep(0.01)
-    (versions / "placeholder").mkdir()
-    deploy.drop_old(versions)
-    assert {path.name for path in versions.iterdir()} == {"placeholder", made[2].name, made[3].name}
-
-
-def test_the_link_moves_in_one_step_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
-    link = tmp_path / "site"
-    for name in ("one", "two"):
-        (tmp_path / name).mkdir()
-        deploy.point(link, tmp_path / name)
-        assert link.resolve() == tmp_path / name
-    assert {path.name for path in tmp_path.iterdir()} == {"one", "two", "site"}

@@ -19,6 +19,8 @@ options:
   name: {description: name of the lineage, type: str, required: true}
   directory: {description: the stable path of the certificate, type: path, required: true}
   config_dir: {description: "certbot's folder", type: path, default: /etc/letsencrypt}
+  lineage: {description: "folder of a pair that was brought; empty means the one certbot keeps", type: str, default: ""}
+  store: {description: "folder of the state file", type: path, default: /var/lib/qbo-kit/certificate}
 author: qbo-kit
 """
 
@@ -51,6 +53,7 @@ def describe(path: Path) -> dict[str, Any]:
         "names": sorted(re.findall(r"DNS:([^\s,]+)", openssl(path, "-ext", "subjectAltName"))),
         "issuer": openssl(path, "-issuer", "-nameopt", "RFC2253").removeprefix("issuer="),
         "serial": openssl(path, "-serial").removeprefix("serial="),
+        "fingerprint": openssl(path, "-fingerprint", "-sha256").partition("=")[2].replace(":", "").lower(),
         "days_left": int((ssl.cert_time_to_seconds(end) - time.time()) // 86400),
     }
 
@@ -68,13 +71,14 @@ def same(one: Path, other: Path) -> bool:
     return one.is_file() and other.is_file() and one.read_bytes() == other.read_bytes()
 
 
-def look(name: str, directory: Path, config_dir: Path) -> dict[str, Any]:
+def look(name: str, directory: Path, config_dir: Path, folder: str = "", store: Path = Path("/nowhere")) -> dict[str, Any]:
     """Everything the role decides on."""
-    lineage = config_dir / "live" / name / "fullchain.pem"
+    lineage = (Path(folder) if folder else config_dir / "live" / name) / "fullchain.pem"
     return {
         "lineage": describe(lineage),
         "server": renewal_server(config_dir / "renewal" / f"{name}.conf"),
         "deployed": same(lineage, directory / "fullchain.pem"),
+        "recorded": (store / f"{name}.json").is_file(),
         "own_directory": directory.is_dir() and not directory.is_symlink(),
         "other_certbot": bool(shutil.which("certbot", path="/usr/sbin:/usr/bin:/sbin:/bin")),
         "nginx": bool(shutil.which("nginx")),
@@ -89,10 +93,13 @@ def main() -> None:
         "name": {"type": "str", "required": True},
         "directory": {"type": "path", "required": True},
         "config_dir": {"type": "path", "default": "/etc/letsencrypt"},
+        "lineage": {"type": "str", "default": ""},
+        "store": {"type": "path", "default": "/var/lib/qbo-kit/certificate"},
     }
     module = AnsibleModule(spec, supports_check_mode=True)
     asked = module.params
-    module.exit_json(changed=False, facts=look(asked["name"], Path(asked["directory"]), Path(asked["config_dir"])))
+    places = [Path(asked["directory"]), Path(asked["config_dir"]), asked["lineage"], Path(asked["store"])]
+    module.exit_json(changed=False, facts=look(asked["name"], *places))
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from typing import Any
 import edge_bind
 import edge_powerdns
 import pytest
+from edge_certified import NAME, Certified, certify
 from edge_dns_server import DnsServer, serving
 from edge_lab import KEY, SOA, ZONE, Lab, write_secret
 
@@ -116,3 +117,18 @@ def namespaces() -> Iterator[Any]:
             return name
 
         yield make
+
+
+@pytest.fixture(scope="session")
+def root() -> Certified:
+    return certify("A Root", ca=True)
+
+
+@pytest.fixture(scope="session")
+def middle(root: Certified) -> Certified:
+    return certify("An Intermediate", root, ca=True)
+
+
+@pytest.fixture(scope="session")
+def leaf(middle: Certified) -> Certified:
+    return certify(NAME, middle, names=(NAME,))

@@ -1,0 +1,68 @@
+"""One call of certbot: always from our settings, never by scraping what it prints when all went well."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+from qbo_sync.edge.certificate import problems
+from qbo_sync.edge.certificate.settings import Authority, Settings
+
+# An order with DNS records that have to spread takes minutes; one that takes longer has hung.
+PATIENCE_S = 900
+
+
+def arguments(settings: Settings, authority: Authority, *, rehearse: bool = False, force: bool = False) -> list[str]:
+    """The call: ECDSA P-256, one name, a fixed lineage name, so that no ``-0001`` appears.
+
+    Without ``force`` certbot decides by ACME renewal information, else by lifetime (a third left, or half of less than ten
+    days), whether it is due.
+    """
+    account = ["--email", settings.email] if settings.email else ["--register-unsafely-without-email"]
+    when = "--dry-run" if rehearse else "--force-renewal" if force else "--keep-until-expiring"
+    return [
+        *(settings.certbot, "certonly", "--non-interactive", "--agree-tos", *account),
+        *(("--config", authority.config) if authority.config else ()),
+        *("--server", authority.directory, *_challenge(settings)),
+        *("--cert-name", settings.name, "--domain", settings.name),
+        *("--key-type", "ecdsa", "--elliptic-curve", "secp256r1", when),
+        *(("--preferred-profile", settings.profile) if settings.profile else ()),
+    ]
+
+
+def run(settings: Settings, authority: Authority, *, rehearse: bool = False, force: bool = False) -> problems.Problem | None:
+    """Call it; what went wrong, or nothing."""
+    environment = dict(os.environ) | settings.challenge.environment
+    if authority.ca_file:
+        environment["REQUESTS_CA_BUNDLE"] = authority.ca_file
+    command = arguments(settings, authority, rehearse=rehearse, force=force)
+    try:
+        done = subprocess.run(
+            command, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False, timeout=PATIENCE_S
+        )
+    except subprocess.TimeoutExpired:
+        return problems.of("unreachable", f"certbot did not end within {PATIENCE_S} s")
+    except OSError as error:
+        return problems.of("unknown", f"{settings.certbot} cannot be called: {error}")
+    return None if done.returncode == 0 else problems.explain(done.stderr + done.stdout)
+
+
+def server_of(lineage: Path) -> str:
+    """The ACME directory that the lineage's certificate came from, as certbot wrote it down; empty when there is none."""
+    conf = lineage.parents[1] / "renewal" / f"{lineage.name}.conf"
+    try:
+        lines = conf.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return ""
+    return next((line.partition("=")[2].strip() for line in lines if line.partition("=")[0].strip() == "server"), "")
+
+
+def _challenge(settings: Settings) -> list[str]:
+    challenge = settings.challenge
+    if challenge.kind == "http":
+        return ["--webroot", "--webroot-path", challenge.webroot]
+    options = [f"--{challenge.kind}", f"--{challenge.kind}-credentials", challenge.credentials]
+    if challenge.propagation_s:
+        options += [f"--{challenge.kind}-propagation-seconds", str(challenge.propagation_s)]
+    return options

@@ -1,0 +1,45 @@
+"""The certificate as a PFX file, for a Windows web server that shall serve the same name inside the company."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+from pathlib import Path
+
+from qbo_sync.edge.certificate.stable import FILES
+from qbo_sync.errors import KitError
+
+# Windows Server 2016 and older read only the second; 2019 and newer read both.
+ENCRYPTION = {
+    "modern": ["-certpbe", "AES-256-CBC", "-keypbe", "AES-256-CBC", "-macalg", "sha256"],
+    "legacy": ["-certpbe", "PBE-SHA1-3DES", "-keypbe", "PBE-SHA1-3DES", "-macalg", "sha1"],
+}
+
+
+def export(pair: Path, path: Path, password_file: Path, encryption: str) -> None:
+    """Write certificate, chain and key of ``pair`` to ``path``, mode 0600; it is replaced whole. Raises :class:`KitError`."""
+    status = _secret(password_file)
+    if status:
+        raise KitError(f"the password for the PFX file cannot be used: {password_file}", seen=status, next="see certificate_pfx")
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=path.name + ".")
+    os.close(descriptor)
+    command = ["openssl", "pkcs12", "-export", "-in", str(pair / FILES[0]), "-inkey", str(pair / FILES[1]), "-out", name]
+    done = subprocess.run(
+        [*command, "-passout", f"file:{password_file}", *ENCRYPTION[encryption]], capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0:
+        Path(name).unlink(missing_ok=True)
+        raise KitError(f"the PFX file {path} could not be written", seen=done.stderr.strip()[:300], next="see certificate_pfx")
+    Path(name).replace(path)
+
+
+def _secret(path: Path) -> str:
+    """Why the file is no secret one; nothing when it is."""
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        return error.strerror or "not there"
+    if mode & 0o077:
+        return "others may read it; its mode must be 0600"
+    return "" if path.read_text(encoding="utf-8").strip() else "it is empty"

@@ -1,0 +1,43 @@
+"""Call the certificate program on the edge host: order where needed, lay at the stable path, see it served.
+
+Its words become the task's; ``changed`` says whether another certificate is served than before.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from typing import Any, ClassVar
+
+from qbo_sync.edge.action import KitAction
+from qbo_sync.errors import KitError
+
+
+class ActionModule(KitAction):
+    """See the module's docstring."""
+
+    _requires_connection = True
+    arguments: ClassVar[dict[str, Any]] = {
+        "program": {"type": "path", "required": True},
+        "name": {"type": "str", "required": True},
+        "force": {"type": "bool", "default": False},
+    }
+
+    def work(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Run it and read its answer."""
+        if self.check_mode:
+            return {"changed": True}
+        force = ["--force"] if arguments["force"] else []
+        command = [arguments["program"], "--name", arguments["name"], "--format", "json", "renew", "--now", *force]
+        done = self._low_level_execute_command(shlex.join(command), executable="/bin/sh")
+        try:
+            said = json.loads(done["stdout"])
+        except ValueError:
+            raise KitError(
+                f"{arguments['program']} could not be run",
+                seen=done["stderr"].strip()[-600:],
+                next="see that the host has python3",
+            ) from None
+        if done["rc"] != 0:
+            raise KitError("\n".join(said["troubles"]))
+        return {"changed": bool(said["answer"]["changed"]), "state": said["answer"]["state"]}
