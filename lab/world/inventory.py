@@ -103,6 +103,7 @@ def _prerequisites() -> dict[str, Any]:
         "dns_record_nameservers": [INTERNET_MANAGEMENT],
         "dns_record_resolver": INTERNET_MANAGEMENT,
         "port_forward_wan_interface": "wan",
+        "port_forward_wheel_directory": str(WHEELS),
         "certificate_email": f"it@{ZONE}",
         "certificate_acme_directory": f"https://acme.{LAB_ZONE}:14000/dir",
         "certificate_acme_ca_file": str(CA_FILE),

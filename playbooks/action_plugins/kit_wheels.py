@@ -8,6 +8,7 @@
         requirements: ["certbot==5.8.0"]
         cache: ~/.cache/qbo-kit/wheels      # on the control node
         project: false                      # true: this checkout's own wheel and its dependencies as well
+        dependencies: true                  # false: with project, its own wheel without them
         state: present                      # absent removes every version
 
 Each version has a folder of its own (``/opt/qbo-kit/versions/<name>-<fingerprint>``); the stable path is a link, switched when
@@ -67,6 +68,7 @@ class ActionModule(KitAction):
         "requirements": {"type": "list", "elements": "str", "default": []},
         "cache": {"type": "path", "required": True},
         "project": {"type": "bool", "default": False},
+        "dependencies": {"type": "bool", "default": True},
         "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     }
 
@@ -92,7 +94,7 @@ class ActionModule(KitAction):
         """What the arguments ask for; the pins are this checkout's."""
         checkout = Path(__file__).resolve().parents[2]
         requirements = tuple(arguments["requirements"])
-        if arguments["project"]:
+        if arguments["project"] and arguments["dependencies"]:
             requirements += wheels.project_requirements(checkout)
         return wheels.Software(
             arguments["name"], requirements, checkout / "constraints.txt", checkout if arguments["project"] else None

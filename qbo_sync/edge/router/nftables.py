@@ -7,6 +7,9 @@ For each forward the table has: a DNAT for what arrives from outside at one of t
 external address is known, a DNAT for what clients inside send to it, with the source address replaced by the router's so that
 the answer comes back through it (hairpin). ``iifname`` in a postrouting chain needs Linux 5.7.
 
+A rule of somebody else that is taken over is not touched: our rule stands in a chain that is asked before all others, and the
+first translation of a connection is the one that counts. Without our rule theirs acts again.
+
 The table has no chain that accepts: with nftables an ``accept`` ends only its own chain, and any other forward chain can still
 drop the packet. Such chains are reported as a warning, with the rule to add.
 """
@@ -17,9 +20,9 @@ import json
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
-from qbo_sync.edge.router import TAG, Foreign, Forward, Plan, Reading, Run, merge
+from qbo_sync.edge.router import TAG, Capabilities, Foreign, Forward, Plan, Reading, Run, merge, not_shown
 from qbo_sync.errors import Blocked, KitError, UsageError
 
 FAMILY, TABLE = "ip", "qbo_kit"
@@ -35,7 +38,9 @@ _RULE_BACK = (
 _PARSE_WAN = re.compile(r'iifname "\S+" fib daddr type local (\S+) dport (\d+) dnat to ([\d.]+):(\d+) comment "(\S+)"')
 _PARSE_LAN = re.compile(r'iifname != "\S+" ip daddr ([\d.]+) (\S+) dport (\d+) dnat to \S+ comment "(\S+)"')
 
+AHEAD = "takeover"
 _CHAINS = {
+    AHEAD: "type nat hook prerouting priority dstnat - 10; policy accept;",
     "prerouting": "type nat hook prerouting priority dstnat; policy accept;",
     "postrouting": "type nat hook postrouting priority srcnat; policy accept;",
 }
@@ -44,31 +49,41 @@ Expression: TypeAlias = dict[str, Any]
 
 
 class Nftables:
-    """A :class:`qbo_sync.edge.router.Router` over any way to run a command on the router.
+    """A :class:`qbo_sync.edge.router.RouterBackend` over any way to run a command on the router.
 
-    What it writes is in the kernel only; a file that is loaded at boot is the caller's business (``render``).
+    What it writes is in the kernel only; a file that is loaded at boot (a plan's ``after``) is the caller's business.
     """
+
+    capabilities: ClassVar[Capabilities] = Capabilities(persistent=False, hairpin=True, can_read_wan=True, needs_refresh=False)
 
     def __init__(self, run: Run, wan_interface: str) -> None:
         self._run = run
         self._wan = check_interface(wan_interface)
 
+    def describe(self) -> str:
+        """The make of router and what is used of it."""
+        return f"a Linux router with nftables, table {FAMILY} {TABLE}"
+
+    def wan_address(self) -> str:
+        """The first address of the interface towards the internet."""
+        return first_address(self._run(["ip", "-4", "-o", "addr", "show", "dev", self._wan], ""))
+
     def read(self) -> Reading:
         """What stands in the router now."""
         return parse(self._list(), self._wan)
 
-    def plan(self, site: str, wanted: Iterable[Forward]) -> Plan:
+    def plan(self, site: str, wanted: Iterable[Forward], *, take_over: bool = False) -> Plan:
         """What to write so that the site has exactly these forwards."""
-        return plan(self._list(), site=site, wanted=wanted, wan_interface=self._wan)
+        return plan(self._list(), site=site, wanted=wanted, wan_interface=self._wan, take_over=take_over)
 
     def apply(self, plan: Plan) -> None:
         """Load the plan's text."""
         if plan.changed:
-            self._run(["nft", "-f", "-"], plan.text)
+            self._run(["nft", "-f", "-"], plan.after)
 
-    def snapshot(self) -> str:
-        """The text that makes our table as it is now, but for rules changed by hand to what can't be written again."""
-        return _document(filter(_writable, self.read().own))
+    def verify(self, plan: Plan) -> None:
+        """Compare the table with the plan."""
+        not_shown(plan, _document(self.read().own))
 
     def rollback(self, snapshot: str) -> None:
         """Load a snapshot's text."""
@@ -76,6 +91,12 @@ class Nftables:
 
     def _list(self) -> str:
         return self._run(["nft", "-j", "list", "ruleset"], "")
+
+
+def first_address(shown: str) -> str:
+    """The first address in what ``ip -4 -o addr show`` printed; empty when there is none."""
+    found = re.search(r"\binet ([\d.]+)/", shown)
+    return found[1] if found else ""
 
 
 def check_interface(name: str) -> str:
@@ -87,25 +108,34 @@ def check_interface(name: str) -> str:
     return name
 
 
-def plan(listing: str, *, site: str, wanted: Iterable[Forward], wan_interface: str) -> Plan:
+def plan(listing: str, *, site: str, wanted: Iterable[Forward], wan_interface: str, take_over: bool = False) -> Plan:
     """From what ``nft -j list ruleset`` printed: the file to load so that the site has exactly ``wanted``; none means removal.
 
     Raises :class:`~qbo_sync.errors.Blocked` on a conflict and :class:`UsageError` for an impossible interface name.
     """
     reading = parse(listing, wan_interface)
-    kept, given = merge(reading, site, wanted)
+    merged = merge(reading, site, wanted, take_over=take_over)
     # Rules of other sites stay as they are, letter by letter, even if somebody changed them by hand.
     mine = f'comment "{TAG}{site}"'
     rules = [t for t in reading.own if not t.endswith(mine)]
     _refuse_unwritable(rules)
-    rules += _rules((f for f in kept if f.tag == TAG + site), wan_interface)
+    for forward in (f for f in merged.forwards if f.tag == TAG + site):
+        chain = AHEAD if any(rule.takes(forward) for rule in merged.taken) else "prerouting"
+        rules += _rules([forward], wan_interface, chain)
     warnings = tuple(
         f"the chain {chain} drops what it does not know: add the rule `ct status dnat accept` there"
         for chain in reading.drops
-        if kept
+        if merged.forwards
     )
     return Plan(
-        sorted(rules) != sorted(reading.own), kept, _document(rules), _document(filter(_writable, reading.own)), given, warnings
+        changed=sorted(rules) != sorted(reading.own),
+        forwards=merged.forwards,
+        before=_document(reading.own),
+        after=_document(rules),
+        undo=_document(filter(_writable, reading.own)),
+        given=tuple(rule.text for rule in merged.given),
+        taken=tuple(map(str, merged.taken)),
+        warnings=warnings,
     )
 
 
@@ -129,7 +159,7 @@ def render(forwards: Iterable[Forward], wan_interface: str) -> str:
     return _document(_rules(forwards, wan_interface))
 
 
-def _rules(forwards: Iterable[Forward], wan_interface: str) -> list[str]:
+def _rules(forwards: Iterable[Forward], wan_interface: str, chain: str = "prerouting") -> list[str]:
     """Our table's rules, each as ``<chain> <rule>``."""
     wan = check_interface(wan_interface)
     rules = []
@@ -143,15 +173,16 @@ def _rules(forwards: Iterable[Forward], wan_interface: str) -> list[str]:
             "external": f.external_address,
             "tag": f.tag,
         }
-        rules.append("prerouting " + _RULE_WAN.format(**values))
+        rules.append(f"{chain} " + _RULE_WAN.format(**values))
         if f.external_address:
-            rules.append("prerouting " + _RULE_LAN.format(**values))
+            rules.append(f"{chain} " + _RULE_LAN.format(**values))
             rules.append("postrouting " + _RULE_BACK.format(**values))
     return rules
 
 
 def _document(rules: Iterable[str]) -> str:
-    rules = list(rules)
+    """The file that makes these rules. They are sorted, no two of them wanting the same packets: equal rules, equal file."""
+    rules = sorted(rules)
     # Naming the table first makes the deletion good on a router that has none yet.
     lines = [
         "# Made by qbo-kit; loading this file replaces its table.",
@@ -161,9 +192,9 @@ def _document(rules: Iterable[str]) -> str:
     if rules:
         lines.append(f"table {FAMILY} {TABLE} {{")
         for chain, head in _CHAINS.items():
-            lines += [f"\tchain {chain} {{", f"\t\t{head}"]
-            lines += ["\t\t" + rule.removeprefix(chain + " ") for rule in rules if rule.startswith(chain + " ")]
-            lines.append("\t}")
+            inside = ["\t\t" + rule.removeprefix(chain + " ") for rule in rules if rule.startswith(chain + " ")]
+            if inside or chain != AHEAD:
+                lines += [f"\tchain {chain} {{", f"\t\t{head}", *inside, "\t}"]
         lines.append("}")
     return "\n".join(lines) + "\n"
 
@@ -190,7 +221,15 @@ def _reading(objects: list[dict[str, Expression]], wan: str) -> Reading:
         for rule in rules
         if not _is_ours(rule) and rule["family"] in ("ip", "inet") and _chain_of(rule) not in local_only
     )
-    return Reading(_own_forwards(own), tuple(rule for rule in theirs if rule), _drops(chains, rules), own)
+    forwards = _own_forwards(own)
+    ahead = _own_forwards(text for text in own if text.startswith(AHEAD + " "))
+    return Reading(
+        forwards,
+        tuple(rule for rule in theirs if rule),
+        _drops(chains, rules),
+        own,
+        frozenset((f.tag, f.proto, f.external_port) for f in ahead),
+    )
 
 
 def _chain_of(rule: Expression) -> tuple[str, str, str]:
@@ -211,7 +250,7 @@ def _own_forwards(texts: Iterable[str]) -> tuple[Forward, ...]:
             external[lan[2], int(lan[3]), lan[4]] = lan[1]
         elif (wan := _PARSE_WAN.fullmatch(rule)) and wan[5].startswith(TAG):
             found.append((wan[1], int(wan[2]), wan[3], int(wan[4]), wan[5]))
-    return tuple(Forward(*f, external.get((f[0], f[1], f[4]), "")) for f in found)
+    return tuple(sorted(Forward(*f, external.get((f[0], f[1], f[4]), "")) for f in found))
 
 
 def _drops(chains: list[Expression], rules: list[Expression]) -> tuple[str, ...]:

@@ -1,18 +1,33 @@
-"""The router's forwarded ports, through ``qbo_sync.edge.router``; the task is delegated to the router.
+"""The router's forwarded ports, through ``qbo_sync.edge.router``.
 
-The plan is made on the control node from what the router shows; the router needs a shell and its own tools, no Python. In check
-mode nothing is written; ``--diff`` shows our rules before and after. ``text`` is the file that makes all of our rules, for boot.
+The plan is made from what the router shows; in check mode nothing is written, and ``--diff`` shows our part of its configuration
+before and after. Where the work happens depends on what the router answers to:
+
+* ``nftables``: here, over Ansible's own connection to the router (delegate the task to it).
+* ``openwrt``, ``vyos``: here, in a process of its own, over pyinfra's SSH to the router (delegate the task to it), which is given
+  the same address, user, key and options as Ansible's own connection.
+* ``routeros``: here, over the router's REST API.
+* ``upnp``: on the edge host, by the program in ``/opt/qbo-kit/forward``.
 """
 
 from __future__ import annotations
 
+import json
 import shlex
-from collections.abc import Sequence
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 from qbo_sync.edge import router
 from qbo_sync.edge.action import KitAction
+from qbo_sync.edge.router import job
 from qbo_sync.errors import KitError
+
+PROGRAM = "/opt/qbo-kit/forward/bin/python -m qbo_sync.edge.router.on_edge"
+MEMORY = "/var/lib/qbo-kit/forward/{site}.json"
 
 
 class ActionModule(KitAction):
@@ -22,35 +37,48 @@ class ActionModule(KitAction):
     arguments: ClassVar[dict[str, Any]] = {
         "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
         "provider": {"type": "str", "required": True},
-        "wan_interface": {"type": "str", "required": True},
         "address": {"type": "str", "required": True},
         "external_address": {"type": "str", "default": ""},
         "ports": {"type": "list", "elements": "int", "required": True},
+        "take_over": {"type": "bool", "default": False},
+        "wan_interface": {"type": "str", "default": ""},
+        "lan_network": {"type": "str", "default": ""},
+        "api_url": {"type": "str", "default": ""},
+        "api_user": {"type": "str", "default": ""},
+        "api_password_file": {"type": "str", "default": ""},
+        "api_ca_file": {"type": "str", "default": ""},
     }
 
     def work(self, arguments: dict[str, Any]) -> dict[str, Any]:
-        """Plan, apply, and look again: the router must then show exactly what was planned."""
-        wanted = router.forwards(self.site, arguments["address"], arguments["ports"], arguments["external_address"])
-        wanted = wanted if arguments["state"] == "present" else ()
-        device = router.provider(arguments["provider"], self._run, wan_interface=arguments["wan_interface"])
-        plan = device.plan(self.site, wanted)
-        if plan.changed and not self.check_mode:
-            device.apply(plan)
-            if device.plan(self.site, wanted).changed:
-                device.rollback(plan.undo)
-                raise KitError(
-                    "the router took the rules but does not show them; they were taken back",
-                    next="look for another program on the router that rewrites its rules",
-                )
-        return {
-            "changed": plan.changed,
-            "text": plan.text,
-            "left": len(plan.forwards),
-            "forwards": [str(forward) for forward in plan.forwards],
-            "given": list(plan.given),
-            "attention": list(plan.warnings),
-            "diff": {"before": plan.undo if plan.changed else plan.text, "after": plan.text},
-        }
+        """Do the job where this router is reached."""
+        settings = router.Settings(
+            wan_interface=arguments["wan_interface"],
+            lan_network=arguments["lan_network"],
+            lan_address=arguments["address"],
+            api_url=arguments["api_url"],
+            api_user=arguments["api_user"],
+            password_file=str(self.secret_file(arguments["api_password_file"])),
+            ca_file=str(Path(arguments["api_ca_file"]).expanduser()) if arguments["api_ca_file"] else "",
+            memory=MEMORY.format(site=self.site),
+        )
+        wanted = job.Job(
+            self.site,
+            arguments["provider"],
+            arguments["address"],
+            tuple(arguments["ports"]),
+            state=arguments["state"],
+            external_address=arguments["external_address"],
+            take_over=arguments["take_over"],
+            check=self.check_mode,
+            settings=settings,
+        )
+        # Refused here for every provider, before anything is asked of the router.
+        router.forwards(wanted.site, wanted.address, wanted.ports, wanted.external_address)
+        if wanted.provider == "upnp":
+            return self._on_the_edge_host(wanted)
+        if wanted.provider in ("openwrt", "vyos"):
+            return self._over_pyinfra(wanted)
+        return job.perform(wanted, router.provider(wanted.provider, settings, self._run))
 
     def _run(self, command: Sequence[str], text: str) -> str:
         """Carry a command to the router. Raises :class:`KitError` with what the router said."""
@@ -63,3 +91,65 @@ class ActionModule(KitAction):
                 next="it must be a Linux router with nftables, reached as root",
             )
         return str(done["stdout"])
+
+    def _over_pyinfra(self, wanted: job.Job) -> dict[str, Any]:
+        with tempfile.TemporaryDirectory(prefix="qbokit-") as folder:
+            document = json.dumps({**wanted.dump(), "ssh": self._ssh(Path(folder))})
+            command = [sys.executable, "-m", "qbo_sync.edge.router.over_ssh"]
+            done = subprocess.run(command, input=document, capture_output=True, text=True, check=False, timeout=300)
+        return job.outcome(done.stdout, done.stderr)
+
+    def _ssh(self, folder: Path) -> dict[str, Any]:
+        """pyinfra's host data for the connection that Ansible would make; ssh's own options go through a file of its form."""
+        if self._connection.transport == "local":
+            return {"local": True}
+        given = {
+            name: self._connection.get_option(name) for name in ("host", "port", "remote_user", "private_key_file", "password")
+        }
+        options = dict(_options([self._connection.get_option(name) or "" for name in ("ssh_common_args", "ssh_extra_args")]))
+        config = folder / "ssh_config"
+        config.write_text("Host *\n" + "".join(f"  {name} {value}\n" for name, value in options.items()), encoding="utf-8")
+        checked = self._connection.get_option("host_key_checking")
+        names = {"host": "ssh_hostname", "port": "ssh_port", "remote_user": "ssh_user", "password": "ssh_password"}
+        data = {ours: given[theirs] for theirs, ours in names.items() if given[theirs]}
+        if given["private_key_file"]:
+            data["ssh_key"] = str(Path(given["private_key_file"]).expanduser())
+        strict = {name.lower(): value for name, value in options.items()}.get("stricthostkeychecking", "yes" if checked else "no")
+        return {**data, "ssh_config_file": str(config), "ssh_strict_host_key_checking": strict}
+
+    def _on_the_edge_host(self, wanted: job.Job) -> dict[str, Any]:
+        there = self._low_level_execute_command(f"test -x {PROGRAM.partition(' ')[0]}")["rc"] == 0
+        if not there and (self.check_mode or wanted.state == "absent"):
+            return self._not_asked(wanted)
+        done = self._low_level_execute_command(PROGRAM, in_data=json.dumps(wanted.dump()).encode())
+        return job.outcome(str(done["stdout"]), str(done["stderr"]))
+
+    def _not_asked(self, wanted: job.Job) -> dict[str, Any]:
+        """Without the program nothing was ever asked of the router, and in check mode nothing is installed to ask it now."""
+        asks = [] if wanted.state == "absent" else router.forwards(wanted.site, wanted.address, wanted.ports)
+        lines = [str(forward) for forward in asks]
+        return {
+            "changed": bool(asks),
+            "router": "not asked yet",
+            "text": "",
+            "left": len(asks),
+            "forwards": lines,
+            "given": [],
+            "taken": [],
+            "attention": ["the program that asks the router is not on the edge host yet"] if asks else [],
+            "diff": {"before": "", "after": "".join(f"{line}\n" for line in lines)},
+        }
+
+
+def _options(arguments: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """The options in ssh's arguments: ``-o Name=value``, ``-oName=value``, ``-J host``. The first of a name counts, as in ssh."""
+    words = [word for text in arguments for word in shlex.split(text)]
+    found: dict[str, str] = {}
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        option = following if word == "-o" else word.removeprefix("-o") if word.startswith("-o") else ""
+        if word == "-J":
+            option = f"ProxyJump={following}"
+        name, _, value = option.replace(" ", "=", 1).partition("=")
+        if value:
+            found.setdefault(name, value)
+    yield from found.items()

@@ -28,7 +28,7 @@ class Host:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.nft = router.provider("nftables", self.run, wan_interface=WAN)
+        self.nft = router.provider("nftables", router.Settings(wan_interface=WAN), self.run)
 
     def run(self, command: Sequence[str], given: str = "") -> str:
         done = subprocess.run(
@@ -62,7 +62,7 @@ def test_writes_reads_back_and_has_nothing_more_to_do(host: Host) -> None:
     assert put(host, "lab", LAB)
     assert host.nft.read().forwards == LAB
     assert not put(host, "lab", LAB)
-    assert host.nft.plan("lab", LAB).text == nftables.render(LAB, WAN)
+    assert host.nft.plan("lab", LAB).after == nftables.render(LAB, WAN)
 
 
 def test_sites_keep_out_of_each_others_way(host: Host) -> None:
@@ -75,6 +75,19 @@ def test_sites_keep_out_of_each_others_way(host: Host) -> None:
     with pytest.raises(Blocked, match="already forwards") as refusal:
         host.nft.plan("third", router.forwards("third", "10.10.0.12", ports=[8443]))
     assert "qbokit:other" in refusal.value.seen
+
+
+def test_two_sites_are_written_in_one_order_whoever_came_first(host: Host) -> None:
+    """The file for the next boot is the same after either site's run, so that neither run finds the other's file changed."""
+    put(host, "other", OTHER)
+    put(host, "lab", LAB)
+    texts = {host.nft.plan(*each).after for each in (("lab", LAB), ("other", OTHER))}
+    assert not any(host.nft.plan(*each).changed for each in (("lab", LAB), ("other", OTHER)))
+    host.load("table ip qbo_kit\ndelete table ip qbo_kit\n")
+    put(host, "lab", LAB)
+    put(host, "other", OTHER)
+    texts |= {host.nft.plan(*each).after for each in (("lab", LAB), ("other", OTHER))}
+    assert texts == {nftables.render([*LAB, *OTHER], WAN)}
 
 
 def test_removal_leaves_nothing(host: Host) -> None:
@@ -109,7 +122,7 @@ def test_another_sites_rule_that_cannot_be_kept_as_it_is_stops_everything(host: 
 
 def test_rollback_puts_back_the_former_rules(host: Host) -> None:
     put(host, "lab", LAB)
-    before, snapshot = host.listing, host.nft.snapshot()
+    before, snapshot = host.listing, host.nft.plan("lab", LAB).undo
     plan = host.nft.plan("lab", router.forwards("lab", "10.10.0.77"))
     host.nft.apply(plan)
     assert host.nft.read().forwards != LAB
@@ -299,9 +312,9 @@ def test_merging_changes_no_other_sites_forward(reading: Reading, wanted: list[F
         with pytest.raises(Blocked):
             router.merge(reading, "lab", wanted)
         return
-    merged, given_by_others = router.merge(reading, "lab", wanted)
-    assert sorted(merged) == sorted([*others, *wanted])
-    assert given_by_others == ()
+    merged = router.merge(reading, "lab", wanted)
+    assert sorted(merged.forwards) == sorted([*others, *wanted])
+    assert (merged.given, merged.taken) == ((), ())
 
 
 @given(st.integers(1, 65535), st.integers(1, 65535), st.integers(1, 65535))
@@ -350,4 +363,4 @@ def test_rules_of_iptables_that_nft_cannot_read_count_as_taking_everything() -> 
 
 def test_an_unknown_provider_is_refused() -> None:
     with pytest.raises(UsageError, match="no router provider"):
-        router.provider("abacus", lambda _command, _given: "", wan_interface=WAN)
+        router.provider("abacus", router.Settings())

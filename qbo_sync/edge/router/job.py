@@ -1,0 +1,137 @@
+"""One way to use any router: plan, and unless it is only a check, apply, prove, and take back what the router does not show.
+
+A job and its outcome are plain JSON, because some routers are not reached from the process that wants them: OpenWrt and VyOS
+through pyinfra in a process of its own, UPnP from the edge host.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from qbo_sync import errors
+from qbo_sync.edge import addresses
+from qbo_sync.edge.router import Plan, RouterBackend, Settings, forwards
+from qbo_sync.errors import KitError, UsageError
+
+_KINDS = {kind.__name__: kind for kind in (errors.KitError, errors.UsageError, errors.Blocked, errors.Unreachable)}
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a site wants of its router. ``check``: only say what would change."""
+
+    site: str
+    provider: str
+    address: str
+    ports: tuple[int, ...]
+    state: str = "present"
+    external_address: str = ""
+    take_over: bool = False
+    check: bool = False
+    settings: Settings = field(default_factory=Settings)
+
+    @classmethod
+    def load(cls, document: Mapping[str, Any]) -> Job:
+        """A job from JSON's own types."""
+        return cls(**{**document, "ports": tuple(document["ports"]), "settings": Settings(**document.get("settings", {}))})
+
+    def dump(self) -> dict[str, Any]:
+        """The job in JSON's own types."""
+        return asdict(self)
+
+
+def perform(job: Job, router: RouterBackend) -> dict[str, Any]:
+    """Do the job; the outcome in JSON's own types. Raises :class:`KitError`, having changed nothing or taken it back."""
+    wanted = forwards(job.site, job.address, job.ports, job.external_address)
+    wanted = wanted if job.state == "present" else ()
+    plan = router.plan(job.site, wanted, take_over=job.take_over)
+    if plan.changed and not job.check:
+        _write(router, plan)
+    return {
+        "changed": plan.changed,
+        "router": router.describe(),
+        "text": plan.after,
+        "left": len(plan.forwards),
+        "forwards": [str(forward) for forward in plan.forwards],
+        "given": list(plan.given),
+        "taken": list(plan.taken),
+        "attention": [*plan.warnings, *(_concerns(job, router) if wanted else ())],
+        "diff": {"before": plan.before, "after": plan.after},
+    }
+
+
+def _write(router: RouterBackend, plan: Plan) -> None:
+    try:
+        router.apply(plan)
+        router.verify(plan)
+    except KitError as error:
+        try:
+            router.rollback(plan.undo)
+        except KitError as second:
+            error.seen = f"{error.seen}; putting back what was there failed too: {second.seen or second.what}"
+        else:
+            error.seen = f"{error.seen}; what was there before was put back".removeprefix("; ")
+        raise
+
+
+def _concerns(job: Job, router: RouterBackend) -> list[str]:
+    """What a person should know although all went well: another router before this one, and who inside needs split DNS."""
+    said = []
+    seen = _wan_address(router)
+    if job.external_address and seen and seen != job.external_address:
+        reason = addresses.why_not_public(seen)
+        said.append(
+            f"the router's own address towards the internet is {seen}"
+            + (
+                f", {reason}: another router stands before it (forward the ports there too), or the provider shares an address"
+                if reason
+                else f", not {job.external_address}: compare it with the A record"
+            )
+        )
+    hairpin = router.capabilities.hairpin and (job.settings.lan_network or job.provider not in ("vyos", "routeros"))
+    if job.external_address and not hairpin:
+        said.append(
+            "people inside the office do not reach the external address through this router: let the office's own DNS answer the"
+            f" secure address with {job.address} (split DNS)"
+        )
+    return said
+
+
+def _wan_address(router: RouterBackend) -> str:
+    """Empty when the router does not tell it: what is wanted of it stands already."""
+    try:
+        return router.wan_address() if router.capabilities.can_read_wan else ""
+    except KitError:
+        return ""
+
+
+def serve(make: Callable[[Job], RouterBackend], done: Callable[[Job], None] = lambda _: None) -> int:
+    """Do the job that stands on standard input; its outcome, or the error, is one JSON document on standard output."""
+    try:
+        job = Job.load(json.load(sys.stdin))
+        answer = perform(job, make(job))
+        done(job)
+    except KitError as error:
+        kind = next(name for name, known in reversed(_KINDS.items()) if isinstance(error, known))
+        answer = {"error": {"kind": kind, "what": error.what, "seen": error.seen, "next": error.next}}
+    json.dump(answer, sys.stdout)
+    return 0
+
+
+def outcome(said: str, words: str = "") -> dict[str, Any]:
+    """What :func:`serve` printed elsewhere: the outcome, or its error raised here. ``words`` is what came on standard error."""
+    try:
+        answer: dict[str, Any] = json.loads(said)
+    except ValueError as error:
+        raise KitError(
+            "the program that sets the router did not end well",
+            seen=(words or said).strip()[-400:] or "it said nothing",
+            next="run the playbook again; if it stays so, this is a defect of the kit",
+        ) from error
+    if problem := answer.get("error"):
+        raise _KINDS.get(problem["kind"], UsageError)(problem["what"], seen=problem["seen"], next=problem["next"])
+    return answer
