@@ -22,8 +22,10 @@ from qbo_sync import cli, errors
 from qbo_sync.miracle import journal, reference
 from qbo_sync.switch import match, translate
 from qbo_sync.switch.audit import RULES
+from qbo_sync.switch.codec import Links, Records, Rows
 from qbo_sync.switch.model import Kind, PlannedRow, Row
 from qbo_sync.switch.read import Books, Company
+from qbo_sync.switch.shelf import listings
 
 TOP = Path(__file__).resolve().parent.parent
 DOCS = TOP / "docs"
@@ -287,7 +289,7 @@ def _company(customers: Sequence[Mapping[str, Any]]) -> Company:
         realm="1",
         name="",
         read_at=datetime(2026, 1, 1, tzinfo=UTC),
-        records={kind: records if kind is Kind.CUSTOMER else [] for kind in Kind},
+        records=listings(Records(), {Kind.CUSTOMER: records}),
         inactive={kind: {} for kind in Kind},
         other_items={},
         employees={},
@@ -305,9 +307,9 @@ def _books(paths: Sequence[str]) -> Books:
         name = path.removeprefix("supplier ")
         rows[kind].append(Row(kind, str(number), name.rpartition(":")[2], name, {"name": name.rpartition(":")[2]}))
     return Books(
-        rows=rows,
+        rows=listings(Rows(), rows, keyed=True),
         taxes=[],
-        links={},
+        links=Links(),
         lengths={kind: {"name": COLUMN_LENGTH} for kind in Kind},
         tax_method=None,
         tax_by_line_item=True,

@@ -157,6 +157,13 @@ class Import(_Section):
     chunk_rows: int = Field(default=1000, ge=1, le=100_000)
 
 
+class Limits(_Section):
+    """A run that would mark as removed, discard or add more than so many rows, and that share of what is there, is refused."""
+
+    percent: int = Field(default=30, ge=0, le=100)
+    from_rows: int = Field(default=10, ge=0)
+
+
 class Settings(BaseSettings):
     """All settings of one site."""
 
@@ -170,6 +177,7 @@ class Settings(BaseSettings):
     store: Store
     web: Web = Web()
     imports: Import = Field(default=Import(), alias="import")
+    limits: Limits = Limits()
 
     @classmethod
     def settings_customise_sources(

@@ -16,7 +16,7 @@ from qbo_sync.errors import Blocked, UsageError
 from qbo_sync.miracle import journal
 from qbo_sync.miracle.engine import create_engine, engine_for, unreachable_if_down
 from qbo_sync.miracle.profile import KINDS, KindMap, Profile, TaxComponentMap, load
-from qbo_sync.miracle.writing import Chunk, Inserted, Pending, Run, row_hash
+from qbo_sync.miracle.writing import Chunk, Inserted, Made, Pending, Run, row_hash
 
 DECIMALS = frozenset({"discount_percent", "rate", "unit_price", "unit_cost", "quantity_on_hand"})
 
@@ -41,6 +41,7 @@ class Miracle:
         self.writer = engine.execution_options(writing=True)
         self.journal = journal.tables(engine.dialect.name)
         self._tables: dict[str, Table] = {}
+        self._journal_seen = False
 
     @classmethod
     def open(cls, settings: config.Settings, realm: str = "") -> Miracle:
@@ -182,11 +183,17 @@ class Miracle:
 
     def links(self) -> dict[tuple[str, str], tuple[str, str]]:
         """The saved links of this realm: (kind, QBO id) → (Miracle id, state). Empty before the first import."""
+        return {(kind, qbo_id): (miracle_id, state) for kind, qbo_id, miracle_id, state in self.link_rows()}
+
+    def link_rows(self) -> Iterator[tuple[str, str, str, str]]:
+        """The saved links of this realm, one by one: kind, QBO id, Miracle id and state."""
         if not self._has_journal():
-            return {}
+            return
+        link = self.journal.link
+        statement = select(link.c.kind, link.c.qbo_id, link.c.miracle_id, link.c.state).where(link.c.realm == self.realm)
         with self._reading() as reader:
-            found = reader.execute(select(self.journal.link).where(self.journal.link.c.realm == self.realm))
-            return {(row.kind, row.qbo_id): (row.miracle_id, row.state) for row in found}
+            for part in reader.execute(statement, execution_options={"yield_per": READ_ROWS}).partitions():
+                yield from map(tuple, part)
 
     def other_realms(self) -> list[str]:
         """Realms, other than this one, that this database is already linked with."""
@@ -196,17 +203,66 @@ class Miracle:
             statement = select(self.journal.link.c.realm).where(self.journal.link.c.realm != self.realm).distinct()
             return sorted(reader.execute(statement).scalars())
 
-    def made(self, run_id: str = "") -> list[dict[str, Any]]:
-        """The journal's rows that still stand as made, newest first; of one run when ``run_id`` is given."""
+    def number_linked(self, kind: str) -> int:
+        """How many records of a kind are linked with a row."""
         if not self._has_journal():
-            return []
-        ours = select(self.journal.run.c.id).where(self.journal.run.c.realm == self.realm)
-        statement = select(self.journal.row).where(self.journal.row.c.state == "made", self.journal.row.c.run_id.in_(ours))
-        if run_id:
-            statement = statement.where(self.journal.row.c.run_id == run_id)
-        statement = statement.order_by(self.journal.row.c.run_id.desc(), self.journal.row.c.seq.desc())
+            return 0
+        link = self.journal.link
+        mine = (link.c.realm == self.realm) & (link.c.kind == kind) & (link.c.state != "removed")
         with self._reading() as reader:
-            return [dict(row) for row in reader.execute(statement).mappings()]
+            return reader.execute(select(sa.func.count()).select_from(link).where(mine)).scalar_one()
+
+    def has_links(self, kind: str) -> bool:
+        """Whether any record of a kind is linked."""
+        if not self._has_journal():
+            return False
+        link = self.journal.link
+        mine = (link.c.realm == self.realm) & (link.c.kind == kind)
+        with self._reading() as reader:
+            return reader.execute(select(link.c.kind).where(mine).limit(1)).first() is not None
+
+    def links_of(
+        self, kind: str, qbo_ids: Sequence[str], *, but: str = "", connection: Connection | None = None
+    ) -> dict[str, tuple[str, str]]:
+        """The saved links of these records, but not those made by that run: QBO id → (Miracle id, state)."""
+        found: dict[str, tuple[str, str]] = {}
+        if not qbo_ids or not (connection or self._has_journal()):
+            return found
+        link = self.journal.link
+        mine = (link.c.realm == self.realm) & (link.c.kind == kind) & (link.c.run_id != but)
+        with self._reading(connection) as reader:
+            for start in range(0, len(qbo_ids), READ_ROWS):
+                statement = select(link.c.qbo_id, link.c.miracle_id, link.c.state)
+                some = mine & link.c.qbo_id.in_(qbo_ids[start : start + READ_ROWS])
+                found.update((row[0], (row[1], row[2])) for row in reader.execute(statement.where(some)).all())
+        return found
+
+    def made(self, run_id: str = "", kind: str = "") -> Iterator[Made]:
+        """The journal's rows that still stand as made, newest first; of one run or one kind where they are given.
+
+        They may be changed meanwhile: nothing is held open between two thousands.
+        """
+        if not self._has_journal():
+            return
+        table = self.journal.row
+        ours = select(self.journal.run.c.id).where(self.journal.run.c.realm == self.realm)
+        columns = [table.c[name] for name in Made.__slots__]
+        statement = select(*columns).where(table.c.state == "made", table.c.run_id.in_(ours))
+        if run_id:
+            statement = statement.where(table.c.run_id == run_id)
+        if kind:
+            statement = statement.where(table.c.kind == kind)
+        statement = statement.order_by(table.c.run_id.desc(), table.c.seq.desc()).limit(READ_ROWS)
+        page = statement
+        while True:
+            with self._reading() as reader:
+                found = [Made(*values) for values in reader.execute(page).all()]
+            yield from found
+            if len(found) < READ_ROWS:
+                return
+            last = found[-1]
+            before = (table.c.run_id < last.run_id) | ((table.c.run_id == last.run_id) & (table.c.seq < last.seq))
+            page = statement.where(before)
 
     def runs(self) -> list[dict[str, Any]]:
         """The runs of this realm, oldest first."""
@@ -217,8 +273,10 @@ class Miracle:
             return [dict(row) for row in reader.execute(statement).mappings()]
 
     def _has_journal(self) -> bool:
-        with unreachable_if_down(self.engine):
-            return inspect(self.engine).has_table(self.journal.link.name, schema=self.journal.metadata.schema)
+        if not self._journal_seen:
+            with unreachable_if_down(self.engine):
+                self._journal_seen = inspect(self.engine).has_table(self.journal.link.name, schema=self.journal.metadata.schema)
+        return self._journal_seen
 
     @contextmanager
     def _reading(self, connection: Connection | None = None) -> Iterator[Connection]:
@@ -274,4 +332,4 @@ def _from_database(field: str, value: Any) -> Any:
     return value
 
 
-__all__ = ["KINDS", "Chunk", "Inserted", "Miracle", "Pending", "Run", "create_engine", "engine_for", "row_hash"]
+__all__ = ["KINDS", "Chunk", "Inserted", "Made", "Miracle", "Pending", "Run", "create_engine", "engine_for", "row_hash"]

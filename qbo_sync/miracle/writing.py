@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from itertools import islice
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 import sqlalchemy as sa
@@ -37,6 +38,19 @@ class Pending:
     sync_token: str
     name: str
     values: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A row that an import made and that still stands, as the journal has it."""
+
+    run_id: str
+    seq: int
+    kind: str
+    miracle_id: str
+    qbo_id: str
+    row_hash: str
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,36 +121,61 @@ class Chunk:
 
     # --- looking -----------------------------------------------------------------------------------------------
 
-    def extent(self, kind: str) -> tuple[int, Any]:
-        """How many rows a kind has and its highest id: both unchanged means that nobody added any."""
-        part, table = self._part(kind)
-        row = self.connection.execute(select(func.count(), func.max(table.c[part.id])).select_from(table)).one()
-        return int(row[0]), row[1]
+    def extent(self, kind: str, below: int | None = None) -> tuple[int, Any]:
+        """How many rows a kind has (of those with an id ``below`` that, if given) and its highest id.
 
-    def names(self, kind: str) -> dict[str, dict[str, Any]]:
-        """Every row of a kind with only ``id``, ``name`` and, where the kind has it, ``parent_id``; keyed by id."""
+        Both unchanged means that nobody added any.
+        """
         part, table = self._part(kind)
-        fields = {"id": part.id}
-        fields.update((f, part.columns[f]) for f in ("name", "parent_id") if f in part.columns)
-        found = self.connection.execute(select(*[table.c[column] for column in fields.values()]))
-        return {str(values[0]): dict(zip(fields, values, strict=True)) for values in found}
+        key = table.c[part.id]
+        number = select(func.count()).select_from(table)
+        count = self.connection.execute(number if below is None else number.where(key < below)).scalar_one()
+        return int(count), self.connection.execute(select(func.max(key))).scalar()
 
-    def links(self, kind: str) -> dict[str, tuple[str, str]]:
-        """The links of a kind as they are now: QBO id → (Miracle id, state)."""
+    def names(self, kind: str, ids: Sequence[str] | None = None) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Every row of a kind, or those with these ids, by id: ``id``, ``name`` and, where the kind has it, ``parent_id``."""
+        part, table = self._part(kind)
+        key = table.c[part.id]
+        fields: dict[str, str] = {"id": part.id, **{f: part.columns[f] for f in ("name", "parent_id") if f in part.columns}}
+        statement = select(*[table.c[column] for column in fields.values()]).order_by(key).limit(IDS_AT_ONCE)
+        if ids is not None:
+            pages = (statement.where(key.in_(some)) for some in self._keys(part, ids))
+            for page in pages:
+                yield from ((str(row[0]), dict(zip(fields, row, strict=True))) for row in self.connection.execute(page).all())
+            return
+        page = statement
+        while rows := self.connection.execute(page).all():
+            yield from ((str(row[0]), dict(zip(fields, row, strict=True))) for row in rows)
+            page = statement.where(key > rows[-1][0])
+
+    def standing(self, kind: str) -> Iterator[list[tuple[str, str]]]:
+        """The links of a kind that are not marked as removed, some at a time: QBO id and Miracle id."""
         link = self.journal.link
-        found = self.connection.execute(
-            select(link.c.qbo_id, link.c.miracle_id, link.c.state).where(link.c.realm == self.miracle.realm, link.c.kind == kind)
-        )
-        return {qbo_id: (miracle_id, state) for qbo_id, miracle_id, state in found}
+        mine = (link.c.realm == self.miracle.realm) & (link.c.kind == kind)
+        statement = select(link.c.qbo_id, link.c.miracle_id).where(mine).order_by(link.c.qbo_id).limit(IDS_AT_ONCE)
+        statement = statement.where(link.c.state != "removed")
+        page = statement
+        while rows := self.connection.execute(page).all():
+            yield [(qbo_id, miracle_id) for qbo_id, miracle_id in rows]
+            page = statement.where(link.c.qbo_id > rows[-1][0])
+
+    def links_of(self, kind: str, qbo_ids: Sequence[str]) -> dict[str, tuple[str, str]]:
+        """The links of these records as they are now: QBO id → (Miracle id, state)."""
+        return self.miracle.links_of(kind, qbo_ids, connection=self.connection)
+
+    def _keys(self, part: KindMap, ids: Iterable[str]) -> Iterator[list[Any]]:
+        """Ids as their column has them, as many at a time as one statement may ask for."""
+        left = (self.miracle.key(part, miracle_id) for miracle_id in ids)
+        while some := list(islice(left, IDS_AT_ONCE)):
+            yield some
 
     def fetch(self, kind: str, ids: Iterable[str]) -> dict[str, dict[str, Any]]:
         """The whole rows with these ids as they are now, every column, keyed by id."""
         part, table = self._part(kind)
-        keys = [self.miracle.key(part, i) for i in ids]
         found: dict[str, dict[str, Any]] = {}
-        for start in range(0, len(keys), IDS_AT_ONCE):
-            statement = select(table).where(table.c[part.id].in_(keys[start : start + IDS_AT_ONCE]))
-            found.update((str(row[part.id]), dict(row)) for row in self.connection.execute(statement).mappings())
+        for some in self._keys(part, ids):
+            result = self.connection.execute(select(table).where(table.c[part.id].in_(some)))
+            found.update((str(row[part.id]), dict(row)) for row in result.mappings())
         return found
 
     def digests(self, kind: str, ids: Sequence[str]) -> dict[str, str]:
@@ -147,16 +186,16 @@ class Chunk:
             found.update((row["id"], row_hash(row)) for row in self.miracle.rows(kind, ids=some, connection=self.connection))
         return found
 
-    def used_by(self, kind: str, miracle_id: str) -> list[str]:
-        """The tables that the profile declares as referring to this kind and that do refer to this row."""
+    def used_by(self, kind: str, ids: Sequence[str]) -> dict[str, list[str]]:
+        """Which of these rows the tables that the profile declares as referring to this kind do refer to, and where."""
         part = self.miracle.profile.kinds[kind]
-        used = []
-        for table_name, column in part.referred_by:
-            table = self.miracle.table(table_name)
-            key = self.miracle.key(part, miracle_id)
-            count = self.connection.execute(select(func.count()).where(table.c[column] == key)).scalar()
-            if count:
-                used.append(f"{table_name}.{column} ({count})")
+        used: dict[str, list[str]] = {}
+        for table_name, column_name in part.referred_by:
+            column = self.miracle.table(table_name).c[column_name]
+            for some in self._keys(part, ids):
+                statement = select(column, func.count()).where(column.in_(some)).group_by(column)
+                for miracle_id, count in self.connection.execute(statement):
+                    used.setdefault(str(miracle_id), []).append(f"{table_name}.{column_name} ({count})")
         return used
 
     # --- making rows -------------------------------------------------------------------------------------------
@@ -253,23 +292,45 @@ class Chunk:
 
     # --- taking back -------------------------------------------------------------------------------------------
 
-    def remove(self, made: Mapping[str, Any], *, keep_mark: bool) -> None:
-        """Delete one row that we made. With ``keep_mark`` the link stays as ``removed``, so it is never made again."""
-        kind = str(made["kind"])
-        part = self.miracle.profile.kinds[kind]
-        table = self.miracle.table(part.table)
-        self.connection.execute(table.delete().where(table.c[part.id] == self.miracle.key(part, str(made["miracle_id"]))))
-        mine = (self.journal.row.c.run_id == made["run_id"]) & (self.journal.row.c.seq == made["seq"])
-        self.connection.execute(self.journal.row.update().where(mine).values(state="discarded" if keep_mark else "undone"))
-        same = (
-            (self.journal.link.c.realm == self.miracle.realm)
-            & (self.journal.link.c.kind == kind)
-            & (self.journal.link.c.qbo_id == made["qbo_id"])
-        )
+    def remove(self, kind: str, made: Sequence[Made], *, keep_mark: bool) -> dict[str, str]:
+        """Delete rows that we made. With ``keep_mark`` their links stay as ``removed``, so they are never made again.
+
+        Returns those that the database did not let go, by Miracle id, with its reason.
+        """
+        kept: dict[str, str] = {}
+        self._delete(kind, [one.miracle_id for one in made], kept)
+        gone = [one for one in made if one.miracle_id not in kept]
+        row = self.journal.row
+        by_run: dict[str, list[int]] = {}
+        for one in gone:
+            by_run.setdefault(one.run_id, []).append(one.seq)
+        for run_id, numbers in by_run.items():
+            for some in _some(numbers):
+                mine = (row.c.run_id == run_id) & row.c.seq.in_(some)
+                self.connection.execute(row.update().where(mine).values(state="discarded" if keep_mark else "undone"))
         if keep_mark:
-            self.connection.execute(self.journal.link.update().where(same).values(state="removed"))
+            self.mark_removed(kind, [one.qbo_id for one in gone])
         else:
-            self.connection.execute(self.journal.link.delete().where(same))
+            for same in self._links(kind, [one.qbo_id for one in gone]):
+                self.connection.execute(self.journal.link.delete().where(same))
+        return kept
+
+    def _delete(self, kind: str, ids: Sequence[str], kept: dict[str, str]) -> None:
+        """All together; where the database refuses, half and half, down to the row in trouble."""
+        part, table = self._part(kind)
+        try:
+            with self.connection.begin_nested():
+                for some in self._keys(part, ids):
+                    self.connection.execute(table.delete().where(table.c[part.id].in_(some)))
+        except exc.DBAPIError as error:
+            if not concerns_a_row(self.miracle.engine, error):
+                raise
+            if len(ids) == 1:
+                kept[ids[0]] = said(error)
+                return
+            half = (len(ids) + 1) // 2
+            self._delete(kind, ids[:half], kept)
+            self._delete(kind, ids[half:], kept)
 
     def forget_matches(self, run_id: str) -> int:
         """Delete the links to rows that were there before, made by that run. Returns how many."""
@@ -279,15 +340,15 @@ class Chunk:
         )
         return int(gone.rowcount)
 
-    def mark_removed(self, links: Sequence[tuple[str, str]]) -> None:
-        """Mark links (kind, QBO id) whose rows a person deleted in Miracle Service."""
-        for kind, qbo_id in links:
-            same = (
-                (self.journal.link.c.realm == self.miracle.realm)
-                & (self.journal.link.c.kind == kind)
-                & (self.journal.link.c.qbo_id == qbo_id)
-            )
+    def mark_removed(self, kind: str, qbo_ids: Sequence[str]) -> None:
+        """Mark links whose rows a person deleted in Miracle Service."""
+        for same in self._links(kind, qbo_ids):
             self.connection.execute(self.journal.link.update().where(same).values(state="removed"))
+
+    def _links(self, kind: str, qbo_ids: Sequence[str]) -> Iterator[sa.ColumnElement[bool]]:
+        link = self.journal.link
+        for some in _some(qbo_ids):
+            yield (link.c.realm == self.miracle.realm) & (link.c.kind == kind) & link.c.qbo_id.in_(some)
 
     # --- taxes and settings ------------------------------------------------------------------------------------
 
@@ -364,6 +425,14 @@ class Chunk:
     def _part(self, kind: str) -> tuple[KindMap, Table]:
         part = self.miracle.profile.kinds[kind]
         return part, self.miracle.table(part.table)
+
+
+T = TypeVar("T")
+
+
+def _some(values: Sequence[T]) -> Iterator[Sequence[T]]:
+    """As many at a time as one statement may ask for."""
+    return (values[start : start + IDS_AT_ONCE] for start in range(0, len(values), IDS_AT_ONCE))
 
 
 def _values(part: KindMap, table: Table, pending: Sequence[Pending]) -> tuple[list[str], list[list[Any]]]:

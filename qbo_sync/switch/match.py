@@ -1,4 +1,4 @@
-"""Looks every QBO record up in Miracle Service. Pure: two readings in, one result per record out.
+"""Looks every QBO record up in Miracle Service. Pure: two readings in, one result per record out, a thousand records at a time.
 
 A saved link wins. Then exact keys: the full name, normalised; payment terms also by their numbers. Then weak keys (similar name,
 e-mail, phone, the QuickBooks Desktop habit "Name 123"), which are shown with the reason and never merged silently. All keys are
@@ -8,15 +8,20 @@ equalities, so the work grows with the number of records, not with its square.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
+
+from msgspec.structs import replace
 
 from qbo_sync.errors import UsageError
+from qbo_sync.miracle.database import row_hash
 from qbo_sync.switch import names
+from qbo_sync.switch.codec import Planned, sorts
 from qbo_sync.switch.model import Decision, Kind, PlannedRow, Record, Result, Row
 from qbo_sync.switch.read import Books, Company
+from qbo_sync.switch.shelf import Line, Listing, Shelf
 
 TERM_NUMBERS = ("due_days", "discount_percent", "discount_days", "day_of_month_due")
 SMALL_KINDS = frozenset({Kind.CUSTOMER_TYPE, Kind.PAYMENT_TERM, Kind.PAYMENT_METHOD, Kind.GROUP_TYPE})
@@ -26,6 +31,8 @@ REFERS_TO = {
     "payment_method_id": Kind.PAYMENT_METHOD,
     "preferred_supplier_id": Kind.SUPPLIER,
 }
+
+_planned = Planned()
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,23 +46,55 @@ class Decided:
 Decisions = Mapping[tuple[Kind, str], Decided]
 
 
-def match(company: Company, books: Books, decisions: Decisions | None = None) -> list[PlannedRow]:
-    """One :class:`PlannedRow` for every active QBO record, parents before children, kinds in import order.
+class Matched(Collection[PlannedRow]):
+    """One planned row for every active QBO record: kinds in import order, parents before children."""
+
+    def __init__(self, shelf: Shelf) -> None:
+        self.shelf = shelf
+        self._of = {kind: Listing(shelf, kind, _planned) for kind in Kind}
+
+    def __len__(self) -> int:
+        return sum(map(len, self._of.values()))
+
+    def __iter__(self) -> Iterator[PlannedRow]:
+        return (row for listing in self._of.values() for row in listing)
+
+    def __contains__(self, row: object) -> bool:
+        return isinstance(row, PlannedRow) and self.of(row.kind).find([row.qbo_id]).get(row.qbo_id) == row
+
+    def of(self, kind: Kind) -> Listing[PlannedRow]:
+        """Those of a kind."""
+        return self._of[kind]
+
+    def only(self, kind: Kind, wanted: Callable[[Result, str, str], object]) -> Listing[PlannedRow]:
+        """Those of a kind whose result, action and decision are wanted."""
+        return Listing(self.shelf, kind, _planned, [mark for mark in self.shelf.tally(kind) if wanted(*sorts(mark))])
+
+    def marked(self, kind: Kind, mark: str) -> Listing[PlannedRow]:
+        """Those of a kind with this mark, as the shelf tallies them."""
+        return Listing(self.shelf, kind, _planned, [mark])
+
+    def tally(self) -> dict[tuple[Kind, Result, str, str], int]:
+        """How many rows there are of each kind, result, action and decision."""
+        return {(kind, *sorts(mark)): number for kind in Kind for mark, number in self.shelf.tally(kind).items()}
+
+
+def match(company: Company, books: Books, decisions: Decisions | None = None, shelf: Shelf | None = None) -> Matched:
+    """Look up every active QBO record. What comes of it is put on ``shelf``, or on one of its own.
 
     Raises :class:`UsageError` when a decision names a record or a row that is not there.
     """
     decided = decisions or {}
-    outcomes: dict[tuple[Kind, str], PlannedRow] = {}
+    matched = Matched(shelf or Shelf())
+    doubtful: set[Kind] = set()
     for kind in Kind:
-        matcher = _Matcher(kind, company, books, decided, outcomes)
-        for row in matcher.run():
-            outcomes[kind, row.qbo_id] = row
-    _refuse_unknown_decisions(decided, outcomes)
-    return list(outcomes.values())
+        _Matcher(kind, company, books, decided, matched, doubtful).run()
+    _refuse_unknown_decisions(decided, matched)
+    return matched
 
 
-def _refuse_unknown_decisions(decided: Decisions, outcomes: Mapping[tuple[Kind, str], PlannedRow]) -> None:
-    unknown = [f"{kind} {qbo_id}" for kind, qbo_id in decided if (kind, qbo_id) not in outcomes]
+def _refuse_unknown_decisions(decided: Decisions, matched: Matched) -> None:
+    unknown = [f"{kind} {qbo_id}" for kind, qbo_id in decided if qbo_id not in matched.of(kind).find([qbo_id])]
     if unknown:
         raise UsageError(
             "decisions are given for records that are not active in QuickBooks Online",
@@ -64,139 +103,199 @@ def _refuse_unknown_decisions(decided: Decisions, outcomes: Mapping[tuple[Kind, 
         )
 
 
-@dataclass
+class _Look(NamedTuple):
+    """What a first look at one record gave."""
+
+    result: Result
+    reason: str = ""
+    miracle_id: str = ""
+
+
+_NEW = _Look(Result.NEW)
+
+
+class _Looks:
+    """The first looks at all records of a kind, by record and by the row they gave."""
+
+    def __init__(self, kind: Kind) -> None:
+        self._kind = kind
+        self._shelf = Shelf(keyed=True)
+
+    def put(self, looks: Mapping[str, _Look]) -> None:
+        """Note looks, by QBO id."""
+        lines = [Line(i, 0, look.miracle_id, look.result.value, look.reason.encode()) for i, look in looks.items()]
+        self._shelf.put(self._kind, lines)
+
+    def find(self, qbo_ids: Collection[str]) -> dict[str, _Look]:
+        """The looks at these records."""
+        return {
+            i: _Look(Result(line.mark), line.body.decode(), line.key) for i, line in self._shelf.find(self._kind, qbo_ids).items()
+        }
+
+    def claimed(self, miracle_ids: Collection[str]) -> set[str]:
+        """Those of these rows that some record came upon."""
+        return set(self._shelf.having(self._kind, miracle_ids))
+
+    def number_claimed(self) -> int:
+        """How many rows some record came upon that are there for certain."""
+        where = "key <> '' AND mark <> 'removed'"
+        ((number,),) = self._shelf.ask(f"SELECT count(DISTINCT key) FROM {self._kind.value} WHERE {where}")  # noqa: S608
+        return int(number)
+
+    def shared(self) -> Iterator[dict[str, Result]]:
+        """For each row that several records take: QBO id → result."""
+        statement = (
+            f"SELECT key FROM {self._kind.value} WHERE key <> '' AND mark IN ('linked', 'matched') "  # noqa: S608
+            "GROUP BY key HAVING count(*) > 1"
+        )
+        for (miracle_id,) in self._shelf.ask(statement).fetchall():
+            lines = self._shelf.having(self._kind, [miracle_id])[miracle_id]
+            yield {line.id: Result(line.mark) for line in lines if line.mark in ("linked", "matched")}
+
+
 class _Matcher:
-    """One kind. ``outcomes`` holds the kinds before it, and this one's parents as they are settled."""
+    """One kind. ``matched`` holds the kinds before it, and this one's parents as they are settled.
 
-    kind: Kind
-    company: Company
-    books: Books
-    decided: Decisions
-    outcomes: dict[tuple[Kind, str], PlannedRow]
-    rows: dict[str, Row] = field(default_factory=dict)
-    by_path: dict[str, list[Row]] = field(default_factory=lambda: defaultdict(list))
-    claimed: set[str] = field(default_factory=set)
-    given: set[str] = field(default_factory=set)
+    ``doubtful``: the kinds that have records on which a person has to decide.
+    """
 
-    def run(self) -> Iterator[PlannedRow]:
-        """All records of the kind, settled."""
-        for row in self.books.rows[self.kind]:
-            self.rows[row.miracle_id] = row
-            self.by_path[names.normal_path(row.path)].append(row)
-        found = {record.qbo_id: self._first_look(record) for record in self.company.records[self.kind]}
-        self._one_row_each(found)
-        self._by_numbers(found)
-        self.claimed = {planned.miracle_id for planned in found.values() if planned.miracle_id}
-        weak = _WeakKeys(row for row in self.rows.values() if row.miracle_id not in self.claimed)
-        for record in self.company.records[self.kind]:
-            settled = self._settle(record, found[record.qbo_id], weak)
-            self.outcomes[self.kind, record.qbo_id] = settled
-            yield settled
+    def __init__(
+        self, kind: Kind, company: Company, books: Books, decided: Decisions, matched: Matched, doubtful: set[Kind]
+    ) -> None:
+        self.kind = kind
+        self.inactive = company.inactive[kind]
+        self.records = company.records[kind]
+        self.rows = books.rows[kind]
+        self.links = books.links
+        self.lengths = books.lengths[kind]
+        self.decided = {qbo_id: one for (of, qbo_id), one in decided.items() if of is kind}
+        self.matched = matched
+        self.doubtful = doubtful
+        self.given: set[str] = set()
+        self.looks: _Looks | None = None
+        self.weak = _WeakKeys(kind)
+
+    def run(self) -> None:
+        """Settle all records of the kind."""
+        if len(self.rows) or self.links.number(self.kind):
+            self.looks = self._first_looks()
+            self.weak.fill(self.rows, self.looks)
+        for chunk in self.records.chunks():
+            settled = self._settled(chunk)
+            self.matched.shelf.put(self.kind, map(_planned.encode, settled))
+            if any(row.result in (Result.WEAK, Result.CONFLICT) and not row.decision for row in settled):
+                self.doubtful.add(self.kind)
 
     # --- exact -------------------------------------------------------------------------------------------------
 
-    def _first_look(self, record: Record) -> PlannedRow:
-        link = self.books.links.get((self.kind, record.qbo_id))
-        if link is not None:
-            return self._linked(record, *link)
-        same = self.by_path.get(names.normal_path(record.path), [])
-        if len(same) > 1:
-            ids = ", ".join(row.miracle_id for row in same)
-            return self._row(record, Result.CONFLICT, f"Miracle Service has this name {len(same)} times (rows {ids})")
+    def _first_looks(self) -> _Looks:
+        looks = _Looks(self.kind)
+        for chunk in self.records.chunks():
+            looks.put(self._first_look(chunk))
+        self._one_row_each(looks)
+        if self.kind is Kind.PAYMENT_TERM:
+            self._by_numbers(looks)
+        return looks
+
+    def _first_look(self, chunk: Sequence[Record]) -> dict[str, _Look]:
+        links = self.links.of(self.kind, [record.qbo_id for record in chunk])
+        there = self.rows.shelf.find(self.kind, {miracle_id for miracle_id, _ in links.values()})
+        paths = {record.qbo_id: names.normal_path(record.path) for record in chunk if record.qbo_id not in links}
+        same = self.rows.shelf.having(self.kind, set(paths.values()))
+        return {
+            record.qbo_id: _linked(*links[record.qbo_id], there)
+            if record.qbo_id in links
+            else self._named(record, same.get(paths[record.qbo_id], []))
+            for record in chunk
+        }
+
+    def _named(self, record: Record, same: Sequence[Line]) -> _Look:
         if not same:
-            return self._row(record, Result.NEW, "")
-        if self.kind is Kind.PAYMENT_TERM and (other := different_numbers(record.fields, same[0].fields)):
-            return self._row(record, Result.CONFLICT, f"same name, other numbers: {other}", same[0].miracle_id)
-        return self._row(record, Result.MATCHED, "same name", same[0].miracle_id)
+            return _NEW
+        ids = [line.id for line in same]
+        if len(ids) > 1:
+            return _Look(Result.CONFLICT, f"Miracle Service has this name {len(ids)} times (rows {', '.join(ids)})")
+        if self.kind is Kind.PAYMENT_TERM:
+            other = different_numbers(record.fields, self.rows.codec.decode(same[0]).fields)
+            if other:
+                return _Look(Result.CONFLICT, f"same name, other numbers: {other}", ids[0])
+        return _Look(Result.MATCHED, "same name", ids[0])
 
-    def _linked(self, record: Record, miracle_id: str, state: str) -> PlannedRow:
-        if state == "removed":
-            return self._row(record, Result.REMOVED, "discarded after an earlier import", miracle_id)
-        if miracle_id not in self.rows:
-            return self._row(record, Result.REMOVED, "deleted in Miracle Service after an earlier import", miracle_id)
-        return self._row(record, Result.LINKED, "linked by an earlier import", miracle_id)
-
-    def _one_row_each(self, found: dict[str, PlannedRow]) -> None:
+    def _one_row_each(self, looks: _Looks) -> None:
         """Two QBO records that hit the same row are a conflict for both, unless one of them is linked to it."""
-        takers: dict[str, list[PlannedRow]] = defaultdict(list)
-        for row in found.values():
-            if row.miracle_id and row.result in (Result.LINKED, Result.MATCHED):
-                takers[row.miracle_id].append(row)
-        for rows in takers.values():
-            if len(rows) < 2:
-                continue
-            for row in rows:
-                if row.result is Result.MATCHED:
-                    others = ", ".join(sorted(r.name for r in rows if r.qbo_id != row.qbo_id))
-                    found[row.qbo_id] = replace(
-                        row, result=Result.CONFLICT, reason=f"the same row in Miracle Service also fits: {others}"
-                    )
+        for taking in looks.shared():
+            called = {qbo_id: record.name for qbo_id, record in self.records.find(taking).items()}
+            clashing = [qbo_id for qbo_id, result in taking.items() if result is Result.MATCHED]
+            changed = looks.find(clashing)
+            for qbo_id in clashing:
+                others = ", ".join(sorted(name for other, name in called.items() if other != qbo_id))
+                reason = f"the same row in Miracle Service also fits: {others}"
+                changed[qbo_id] = changed[qbo_id]._replace(result=Result.CONFLICT, reason=reason)
+            looks.put(changed)
 
-    def _by_numbers(self, found: dict[str, PlannedRow]) -> None:
+    def _by_numbers(self, looks: _Looks) -> None:
         """Payment terms whose name is new but whose numbers stand in exactly one free row, and in no other new term."""
-        if self.kind is not Kind.PAYMENT_TERM:
-            return
-        taken = {row.miracle_id for row in found.values() if row.miracle_id}
+        there = list(self.rows)
+        taken = looks.claimed([row.miracle_id for row in there])
         free: dict[Any, list[Row]] = defaultdict(list)
-        for row in self.rows.values():
+        for row in there:
             if row.miracle_id not in taken:
                 free[numbers(row.fields)].append(row)
-        wanting: dict[Any, list[PlannedRow]] = defaultdict(list)
-        for planned in found.values():
-            if planned.result is Result.NEW:
-                wanting[numbers(planned.fields)].append(planned)
-        for key, planned_rows in wanting.items():
-            if len(planned_rows) == len(free.get(key, [])) == 1:
-                term, target = planned_rows[0], free[key][0]
-                found[term.qbo_id] = replace(
-                    term,
-                    result=Result.MATCHED,
-                    reason=f"same numbers as '{target.name}'",
-                    miracle_id=target.miracle_id,
-                    action="link",
-                )
+        wanting: dict[Any, list[str]] = defaultdict(list)
+        for chunk in self.records.chunks():
+            found = looks.find([record.qbo_id for record in chunk])
+            for record in chunk:
+                if found[record.qbo_id].result is Result.NEW:
+                    wanting[numbers(record.fields)].append(record.qbo_id)
+        for key, qbo_ids in wanting.items():
+            if len(qbo_ids) == len(free.get(key, [])) == 1:
+                target = free[key][0]
+                looks.put({qbo_ids[0]: _Look(Result.MATCHED, f"same numbers as '{target.name}'", target.miracle_id)})
 
     # --- weak, references, decisions ---------------------------------------------------------------------------
 
-    def _settle(self, record: Record, row: PlannedRow, weak: _WeakKeys) -> PlannedRow:
-        if row.result is Result.NEW:
-            row = self._new_or_weak(record, row, weak)
-        if row.result in (Result.NEW, Result.WEAK, Result.CONFLICT, Result.INVALID):
+    def _settled(self, chunk: Sequence[Record]) -> list[PlannedRow]:
+        looks = self.looks.find([record.qbo_id for record in chunk]) if self.looks else {}
+        new = [record for record in chunk if looks.get(record.qbo_id, _NEW).result is Result.NEW]
+        around = _Around(self, new)
+        rows = [self._settle(record, looks.get(record.qbo_id, _NEW), around) for record in chunk]
+        partners = self.rows.find({row.miracle_id for row in rows if row.action == "link"})
+        digests = {miracle_id: row_hash(row.fields) for miracle_id, row in partners.items()}
+        return [replace(row, partner=digests[row.miracle_id]) if row.action == "link" else row for row in rows]
+
+    def _settle(self, record: Record, look: _Look, around: _Around) -> PlannedRow:
+        if look.result is Result.NEW:
+            look = self._new_or_weak(record, around)
+        row = _row(record, look)
+        if look.result in (Result.NEW, Result.WEAK, Result.CONFLICT, Result.INVALID):
             row = self._decide(record, row)
         return row
 
-    def _new_or_weak(self, record: Record, row: PlannedRow, weak: _WeakKeys) -> PlannedRow:
-        if reason := record.invalid or self._too_long(record) or self._parent_missing(record):
-            return replace(row, result=Result.INVALID, reason=reason, action="")
-        if reason := self._undecided_reference(record):
-            return replace(row, result=Result.CONFLICT, reason=reason, action="")
-        hit = weak.find(record)
-        if hit is not None:
-            candidate, why = hit
-            return replace(
-                row,
-                result=Result.WEAK,
-                reason=f"{why} as '{candidate.path}' (row {candidate.miracle_id})",
-                miracle_id=candidate.miracle_id,
-                action="",
-            )
-        return row
+    def _new_or_weak(self, record: Record, around: _Around) -> _Look:
+        if reason := record.invalid or self._too_long(record) or self._parent_missing(record, around):
+            return _Look(Result.INVALID, reason)
+        if reason := self._undecided_reference(record, around):
+            return _Look(Result.CONFLICT, reason)
+        if hit := around.weak.get(record.qbo_id):
+            return _Look(Result.WEAK, f"{hit.why} as '{hit.path}' (row {hit.miracle_id})", hit.miracle_id)
+        return _NEW
 
     def _too_long(self, record: Record) -> str:
-        for field_name, length in self.books.lengths[self.kind].items():
+        for field_name, length in self.lengths.items():
             value = record.fields.get(field_name)
             if isinstance(value, str) and len(value) > length:
                 return f"its {field_name.replace('_', ' ')} has {len(value)} characters, the column takes {length}"
         return ""
 
-    def _parent_missing(self, record: Record) -> str:
+    def _parent_missing(self, record: Record, around: _Around) -> str:
         parent = record.references.get("parent_id")
         if not parent:
             return ""
-        if parent in self.company.inactive[self.kind]:
-            return f"its parent '{self.company.inactive[self.kind][parent]}' is inactive in QuickBooks Online"
-        settled = self.outcomes.get((self.kind, parent))
+        settled = around.settled.get((self.kind, parent))
         if settled is None:
+            inactive = self.inactive.get(parent)
+            if inactive is not None:
+                return f"its parent '{inactive}' is inactive in QuickBooks Online"
             return "its parent is not among the records of QuickBooks Online"
         if settled.result is Result.REMOVED:
             return f"its parent '{settled.path}' was removed from Miracle Service"
@@ -204,17 +303,17 @@ class _Matcher:
             return f"its parent '{settled.path}' is not imported"
         return ""
 
-    def _undecided_reference(self, record: Record) -> str:
+    def _undecided_reference(self, record: Record, around: _Around) -> str:
         """A record waits for what it refers to: made without it, it would never get it (nothing is overwritten later)."""
         for field_name, qbo_id in record.references.items():
             kind = self.kind if field_name == "parent_id" else REFERS_TO.get(field_name)
-            settled = self.outcomes.get((kind, qbo_id)) if kind else None
+            settled = around.settled.get((kind, qbo_id)) if kind else None
             if settled and settled.result in (Result.WEAK, Result.CONFLICT) and not settled.decision:
                 return f"waits for a decision on {settled.kind.value.replace('_', ' ')} '{settled.path}'"
         return ""
 
     def _decide(self, record: Record, row: PlannedRow) -> PlannedRow:
-        decided = self.decided.get((self.kind, record.qbo_id))
+        decided = self.decided.get(record.qbo_id)
         if decided is None:
             return row
         if decided.decision is Decision.SKIP:
@@ -228,12 +327,13 @@ class _Matcher:
         if decided.decision is Decision.CREATE:
             return replace(row, decision=Decision.CREATE.value, action="insert", miracle_id="")
         target = decided.miracle_id or row.miracle_id
-        if target not in self.rows:
+        if not self.rows.find([target]):
             raise UsageError(
                 f"{self.kind} '{record.path}' cannot be linked: there is no row '{target}' in Miracle Service",
                 next="write the row's number into the column miracle_id of the decisions file",
             )
-        if target in self.given or (target in self.claimed and target != row.miracle_id):
+        claimed = self.looks is not None and self.looks.claimed([target])
+        if target in self.given or (claimed and target != row.miracle_id):
             raise UsageError(
                 f"{self.kind} '{record.path}' cannot be linked with row {target}: another record has it",
                 next="choose another row, or decide 'create' or 'skip'",
@@ -241,43 +341,100 @@ class _Matcher:
         self.given.add(target)
         return replace(row, decision=Decision.LINK.value, action="link", miracle_id=target)
 
-    def _row(self, record: Record, result: Result, reason: str, miracle_id: str = "") -> PlannedRow:
-        action = {Result.NEW: "insert", Result.MATCHED: "link"}.get(result, "")
-        return PlannedRow(
-            kind=self.kind,
-            qbo_id=record.qbo_id,
-            sync_token=record.sync_token,
-            name=record.name,
-            path=record.path,
-            level=record.level,
-            result=result,
-            reason=reason,
-            action=action,
-            miracle_id=miracle_id,
-            fields=record.fields,
-            references=record.references,
-        )
+
+class _Around:
+    """What is needed beside the new records of a chunk: what became of those they refer to, and rows that look like them."""
+
+    def __init__(self, matcher: _Matcher, new: Sequence[Record]) -> None:
+        self.settled: dict[tuple[Kind, str], PlannedRow] = {}
+        self.weak = matcher.weak.find(new)
+        wanted: dict[Kind, set[str]] = defaultdict(set)
+        for record in new:
+            for field_name, qbo_id in record.references.items():
+                kind = matcher.kind if field_name == "parent_id" else REFERS_TO.get(field_name)
+                if kind is not None and (kind is matcher.kind or kind in matcher.doubtful):
+                    wanted[kind].add(qbo_id)
+        for kind, qbo_ids in wanted.items():
+            found = matcher.matched.of(kind).find(qbo_ids)
+            self.settled.update({(kind, qbo_id): row for qbo_id, row in found.items()})
+
+
+def _linked(miracle_id: str, state: str, there: Mapping[str, Line]) -> _Look:
+    if state == "removed":
+        return _Look(Result.REMOVED, "discarded after an earlier import", miracle_id)
+    if miracle_id not in there:
+        return _Look(Result.REMOVED, "deleted in Miracle Service after an earlier import", miracle_id)
+    return _Look(Result.LINKED, "linked by an earlier import", miracle_id)
+
+
+_ACTIONS = {Result.NEW: "insert", Result.MATCHED: "link"}
+
+
+def _row(record: Record, look: _Look) -> PlannedRow:
+    return PlannedRow(
+        kind=record.kind,
+        qbo_id=record.qbo_id,
+        sync_token=record.sync_token,
+        name=record.name,
+        path=record.path,
+        level=record.level,
+        result=look.result,
+        reason=look.reason,
+        action=_ACTIONS.get(look.result, ""),
+        miracle_id=look.miracle_id,
+        fields=record.fields,
+        references=record.references,
+    )
+
+
+class _Candidate(NamedTuple):
+    """A free row that looks like a record, and what they have in common."""
+
+    miracle_id: str
+    path: str
+    why: str
 
 
 class _WeakKeys:
     """Free Miracle rows by every weak key; rows with another parent are never candidates."""
 
-    def __init__(self, rows: Iterable[Row]) -> None:
-        self._by_key: dict[tuple[str, str, str], Row] = {}
-        for row in rows:
-            for key, value in _weak_keys(row.name, row.fields):
-                self._by_key.setdefault((key, names.parent_of(row.path), value), row)
+    def __init__(self, kind: Kind) -> None:
+        self._kind = kind
+        self._shelf: Shelf | None = None
 
-    def find(self, record: Record) -> tuple[Row, str] | None:
-        """The first candidate and what they have in common."""
-        if not self._by_key:
-            return None
-        parent = names.parent_of(record.path)
-        for key, value in _weak_keys(record.name, record.fields):
-            row = self._by_key.get((key, parent, value))
-            if row is not None:
-                return row, _SAID[key]
-        return None
+    def fill(self, rows: Listing[Row], looks: _Looks) -> None:
+        """Take the rows that no record came upon."""
+        if looks.number_claimed() == len(rows):
+            return
+        self._shelf = Shelf()
+        for chunk in rows.chunks():
+            claimed = looks.claimed([row.miracle_id for row in chunk])
+            keys: dict[str, Line] = {}
+            for row in chunk:
+                if row.miracle_id not in claimed:
+                    for key in _keyed(row.name, row.path, row.fields):
+                        keys.setdefault(key, Line(key, 0, row.miracle_id, "", row.path.encode()))
+            taken = self._shelf.find(self._kind, keys)
+            self._shelf.put(self._kind, (line for key, line in keys.items() if key not in taken))
+
+    def find(self, records: Sequence[Record]) -> dict[str, _Candidate]:
+        """For each of these records that has one, by QBO id: the first candidate."""
+        if self._shelf is None:
+            return {}
+        keys = {record.qbo_id: list(_keyed(record.name, record.path, record.fields)) for record in records}
+        there = self._shelf.find(self._kind, {key for of_one in keys.values() for key in of_one})
+        hits = {qbo_id: next((there[key] for key in of_one if key in there), None) for qbo_id, of_one in keys.items()}
+        return {
+            qbo_id: _Candidate(line.key, line.body.decode(), _SAID[line.id.partition(" ")[0]])
+            for qbo_id, line in hits.items()
+            if line is not None
+        }
+
+
+def _keyed(name: str, path: str, fields: Mapping[str, Any]) -> Iterator[str]:
+    """The weak keys as one text each: what it is, its value, and the full name of the parent, which has to be the same."""
+    parent = names.parent_of(path)
+    return (f"{key} {value}\n{parent}" for key, value in _weak_keys(name, fields))
 
 
 _SAID = {

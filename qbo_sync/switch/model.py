@@ -1,6 +1,7 @@
 """The data types that flow through a switch: records, match results, findings, plans and what a command answers.
 
-They are plain and frozen; every stage takes some and gives some, so each can be run and tested alone.
+They are plain and frozen; every stage takes some and gives some, so each can be run and tested alone. Records, rows and planned
+rows are many: they are structs, which are small, quick to make and written to disk as they are.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
+
+import msgspec
 
 
 class Kind(StrEnum):
@@ -74,9 +77,8 @@ class Severity(StrEnum):
     INFO = "info"
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One active QBO record in Miracle Service's terms.
+class Record(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One QBO record in Miracle Service's terms.
 
     ``path`` is the full name (``Parent:Child``); ``fields`` are the reference schema's columns without references;
     ``references`` map a column (``parent_id``) to the QBO id it points at; ``level`` is 0 for top records. ``seen`` is what
@@ -95,8 +97,7 @@ class Record:
     seen: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One row that Miracle Service holds. ``path`` is the full name over ``parent_id``."""
 
     kind: Kind
@@ -150,9 +151,11 @@ class Account:
     active: bool
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedRow:
-    """One record of the plan: how it matched, why, and what the import will do (``insert``, ``link`` or nothing)."""
+class PlannedRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One record of the plan: how it matched, why, and what the import will do (``insert``, ``link`` or nothing).
+
+    ``partner``: a digest of the row it will be linked with, as that was read.
+    """
 
     kind: Kind
     qbo_id: str
@@ -165,8 +168,9 @@ class PlannedRow:
     action: str
     miracle_id: str = ""
     decision: str = ""
-    fields: Mapping[str, Any] = field(default_factory=dict)
-    references: Mapping[str, str] = field(default_factory=dict)
+    fields: Mapping[str, Any] = {}
+    references: Mapping[str, str] = {}
+    partner: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
+from itertools import islice
 from typing import Any, Protocol
 
 from qbo_sync.intuit import Page
@@ -14,7 +14,9 @@ from qbo_sync.intuit.query import Active
 from qbo_sync.miracle import Miracle
 from qbo_sync.miracle.database import TaxRows
 from qbo_sync.switch import translate
+from qbo_sync.switch.codec import ACTIVE, INACTIVE, OTHER, OTHER_INACTIVE, Links, Names, Records, Rows
 from qbo_sync.switch.model import KIND_OF, QBO_ENTITY, Account, Kind, Record, Row, TaxCode, TaxComponent
+from qbo_sync.switch.shelf import AT_ONCE, Line, Listing, Shelf
 
 
 class Reader(Protocol):
@@ -37,7 +39,7 @@ class Company:
     realm: str
     name: str
     read_at: datetime
-    records: Mapping[Kind, Collection[Record]]
+    records: Mapping[Kind, Listing[Record]]
     inactive: Mapping[Kind, Mapping[str, str]]
     other_items: Mapping[str, int]
     employees: Mapping[str, str]
@@ -55,9 +57,9 @@ class Books:
     ``export_fits`` whether the export is made for QuickBooks Online; ``links``: (kind, QBO id) → (Miracle id, state).
     """
 
-    rows: Mapping[Kind, Collection[Row]]
+    rows: Mapping[Kind, Listing[Row]]
     taxes: list[TaxCode] | None
-    links: Mapping[tuple[str, str], tuple[str, str]]
+    links: Links
     lengths: Mapping[Kind, Mapping[str, int]]
     tax_method: str | None
     tax_by_line_item: bool
@@ -81,62 +83,62 @@ WANTED: Mapping[str, Active] = {
 }
 
 
+_NOWHERE: Mapping[str, Any] = {}
+_records, _rows = Records(), Rows()
+
+
 class _Found:
-    """The records of one kind, by QBO id; a row that was changed during the reading comes again and replaces the earlier one."""
+    """What is read of QuickBooks Online; a row that was changed during the reading comes again and replaces the earlier one."""
 
-    def __init__(self, kind: Kind, item_types: tuple[str, ...]) -> None:
-        self._kind = kind
+    def __init__(self, shelf: Shelf, item_types: tuple[str, ...]) -> None:
+        self.shelf = shelf
         self._item_types = item_types
-        self.active: dict[str, Record] = {}
-        self.inactive: dict[str, str] = {}
-        self.other_types: dict[str, str] = {}
+        self.others: dict[str, dict[str, Mapping[str, Any]]] = {}
 
-    def put(self, row: Mapping[str, Any]) -> None:
-        """Take one row."""
-        qbo_id, active = str(row.get("Id", "")), translate.is_active(row)
-        for held in (self.active, self.inactive, self.other_types):
-            held.pop(qbo_id, None)
-        if self._kind is Kind.INVENTORY_ITEM and row.get("Type") not in self._item_types:
-            if active:
-                self.other_types[qbo_id] = str(row.get("Type"))
-            return
-        found = translate.record(self._kind, row)
-        if active:
-            self.active[qbo_id] = found
+    def put(self, page: Page) -> None:
+        """Take a page."""
+        kind = KIND_OF.get(page.entity)
+        if page.first:
+            self.others[page.entity] = {}
+            if kind:
+                self.shelf.clear(kind)
+        if kind is None:
+            self.others[page.entity].update((str(row.get("Id", "")), row) for row in page.rows)
+        if kind:
+            self.shelf.put(kind, [self._line(kind, row) for row in page.rows])
+
+    def _line(self, kind: Kind, row: Mapping[str, Any]) -> Line:
+        active = translate.is_active(row)
+        if kind is Kind.INVENTORY_ITEM and row.get("Type") not in self._item_types:
+            mark = OTHER if active else OTHER_INACTIVE
         else:
-            self.inactive[qbo_id] = found.path
+            mark = ACTIVE if active else INACTIVE
+        return _records.encode(translate.record(kind, row), mark)
+
+    def other_items(self) -> dict[str, int]:
+        """How many active items there are of each type that is not imported."""
+        return self.shelf.tally(Kind.INVENTORY_ITEM, "key", OTHER)
 
 
 def company(intuit: Reader, item_types: tuple[str, ...]) -> Company:
     """Read everything the audit and the import need, active and inactive together."""
     read_at = datetime.now(UTC)
-    found: dict[str, _Found] = {}
-    others: dict[str, dict[str, Mapping[str, Any]]] = {}
+    found = _Found(Shelf(), item_types)
     for page in intuit.read(WANTED):
-        kind = KIND_OF.get(page.entity)
-        if page.first:
-            others[page.entity] = {}
-            if kind:
-                found[page.entity] = _Found(kind, item_types)
-        for row in page.rows:
-            if kind:
-                found[page.entity].put(row)
-            else:
-                others[page.entity][str(row.get("Id", ""))] = row
-    of = {kind: found[QBO_ENTITY[kind]] for kind in Kind}
-    info = next(iter(others["CompanyInfo"].values()), {})
+        found.put(page)
+    info = next(iter(found.others["CompanyInfo"].values()), {})
     return Company(
         realm=intuit.realm,
         name=str(info.get("CompanyName", "")),
         read_at=read_at,
-        records={kind: sorted(of[kind].active.values(), key=lambda r: r.level) for kind in Kind},
-        inactive={kind: of[kind].inactive for kind in Kind},
-        other_items=Counter(of[Kind.INVENTORY_ITEM].other_types.values()),
-        employees={qbo_id: str(row.get("DisplayName", "")) for qbo_id, row in others["Employee"].items()},
-        accounts={qbo_id: translate.account(row) for qbo_id, row in others["Account"].items()},
-        taxes=translate.tax_codes(*(others[name].values() for name in ("TaxCode", "TaxRate", "TaxAgency"))),
+        records={kind: Listing(found.shelf, kind, _records, [ACTIVE]) for kind in Kind},
+        inactive={kind: Names(found.shelf, kind, INACTIVE) for kind in Kind},
+        other_items=found.other_items(),
+        employees={qbo_id: str(row.get("DisplayName", "")) for qbo_id, row in found.others["Employee"].items()},
+        accounts={qbo_id: translate.account(row) for qbo_id, row in found.others["Account"].items()},
+        taxes=translate.tax_codes(*(found.others[name].values() for name in ("TaxCode", "TaxRate", "TaxAgency"))),
         info=info,
-        preferences=next(iter(others["Preferences"].values()), {}),
+        preferences=next(iter(found.others["Preferences"].values()), {}),
     )
 
 
@@ -146,9 +148,9 @@ def books(miracle: Miracle) -> Books:
     method = miracle.setting(profile.tax_method.setting) if profile.tax_method else None
     form = miracle.setting(profile.export_format.setting) if profile.export_format else None
     return Books(
-        rows={kind: rows_of(miracle, kind) for kind in Kind},
+        rows=rows_of(miracle),
         taxes=[_tax_code(rows) for rows in miracle.taxes()] if profile.taxes else None,
-        links=miracle.links(),
+        links=Links(miracle.link_rows()),
         lengths={kind: miracle.lengths(kind) for kind in Kind},
         tax_method=method,
         tax_by_line_item=profile.tax_method is None or method == profile.tax_method.line_item,
@@ -161,10 +163,35 @@ def books(miracle: Miracle) -> Books:
     )
 
 
-def rows_of(miracle: Miracle, kind: Kind) -> list[Row]:
-    """All rows of a kind with their full names."""
-    found = {str(row["id"]): row for row in miracle.rows(kind)}
-    return [row_from(kind, row, found) for row in found.values()]
+def rows_of(miracle: Miracle) -> dict[Kind, Listing[Row]]:
+    """All rows of every kind with their full names."""
+    shelf = Shelf(keyed=True)
+    for kind in Kind:
+        children = Shelf()
+        read = (Row(kind, str(row["id"]), str(row["name"]), str(row["name"]), row) for row in miracle.rows(kind))
+        while some := list(islice(read, AT_ONCE)):
+            shelf.put(kind, [_rows.encode(row) for row in some if row.fields.get("parent_id") is None])
+            children.put(kind, [_rows.encode(row) for row in some if row.fields.get("parent_id") is not None])
+        waiting = Listing(children, kind, _rows)
+        tops = Listing(shelf, kind, _rows)
+        for chunk in waiting.chunks():
+            shelf.put(kind, [_rows.encode(row) for row in _with_paths(kind, chunk, (tops, waiting))])
+    return {kind: Listing(shelf, kind, _rows) for kind in Kind}
+
+
+def _with_paths(kind: Kind, rows: list[Row], among: Sequence[Listing[Row]]) -> Iterator[Row]:
+    """These rows with their full names; ``among`` are all rows."""
+    others: dict[str, Mapping[str, Any]] = {row.miracle_id: {**row.fields, "id": row.miracle_id} for row in rows}
+    while above := parents(others):
+        found = {miracle_id: row.fields for listing in among for miracle_id, row in listing.find(above).items()}
+        others.update({miracle_id: found.get(miracle_id, _NOWHERE) for miracle_id in above})
+    there = {miracle_id: row for miracle_id, row in others.items() if row is not _NOWHERE}
+    return (row_from(kind, row.fields, there) for row in rows)
+
+
+def parents(rows: Mapping[str, Mapping[str, Any]]) -> set[str]:
+    """The ids of the parents that are not among these rows themselves."""
+    return {str(row["parent_id"]) for row in rows.values() if row.get("parent_id") is not None} - rows.keys()
 
 
 def row_from(kind: Kind, row: Mapping[str, Any], others: Mapping[str, Mapping[str, Any]]) -> Row:

@@ -1,7 +1,7 @@
 """The site's store: plans, findings, decisions and reports, so that reading and auditing write nothing to Miracle Service.
 
-One SQLite file in ``[store] directory``, mode 0600 in a folder of mode 0700. The run lock is a file of its own: the operating
-system frees it the moment its holder dies.
+One SQLite file in ``[store] directory``, mode 0600 in a folder of mode 0700, and one more for each plan. The run lock is a file
+of its own: the operating system frees it the moment its holder dies.
 """
 
 from __future__ import annotations
@@ -17,18 +17,21 @@ import msgspec
 
 from qbo_sync import config
 from qbo_sync.errors import Blocked, KitError, UsageError
-from qbo_sync.switch.match import Decided
+from qbo_sync.switch.match import Decided, Matched
 from qbo_sync.switch.model import Decision, Finding, Kind
-from qbo_sync.switch.plan import Plan
+from qbo_sync.switch.plan import Head, Plan
+from qbo_sync.switch.shelf import Shelf
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS reading (id TEXT PRIMARY KEY, command TEXT NOT NULL, read_at TEXT NOT NULL, findings BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS accepted (finding TEXT PRIMARY KEY, reason TEXT NOT NULL, accepted_at TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS plan (id TEXT PRIMARY KEY, document BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS decision (
   kind TEXT NOT NULL, qbo_id TEXT NOT NULL, decision TEXT NOT NULL, miracle_id TEXT NOT NULL, PRIMARY KEY (kind, qbo_id));
 CREATE TABLE IF NOT EXISTS import (run_id TEXT PRIMARY KEY, finished_at TEXT NOT NULL, written INTEGER NOT NULL);
 """
+
+# A plan of a large company is a large file; older ones than these cannot be imported any more.
+PLANS_KEPT = 5
 
 
 @dataclass(frozen=True)
@@ -52,9 +55,11 @@ class SiteStore:
         self.site = settings.site
         self.directory = settings.store.directory
         self.reports = self.directory / "reports"
+        self._plans = self.directory / "plans"
         try:
             self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
             self.reports.mkdir(exist_ok=True, mode=0o700)
+            self._plans.mkdir(exist_ok=True, mode=0o700)
             self._path = self.directory / "switch.db"
             self._path.touch(mode=0o600)
             with self._open() as database:
@@ -145,25 +150,40 @@ class SiteStore:
 
     # --- plans and imports -------------------------------------------------------------------------------------
 
+    @contextmanager
+    def new_plan(self) -> Iterator[Shelf]:
+        """A file for the rows of a plan, which is gone afterwards unless the plan was saved."""
+        path = self._plans / f"{new_id()}.part"
+        path.touch(mode=0o600)
+        try:
+            yield Shelf(path)
+        finally:
+            path.unlink(missing_ok=True)
+
     def save_plan(self, plan: Plan) -> None:
-        """Keep a plan."""
-        with self._open() as database:
-            database.execute("INSERT INTO plan VALUES (?, ?)", (plan.id, msgspec.json.encode(plan)))
+        """Keep a plan; the oldest ones go."""
+        plan.rows.shelf.keep(msgspec.json.encode(plan.head), self._plans / f"{plan.id}.db")
+        for old in sorted(self._plans.glob("*.db"))[:-PLANS_KEPT]:
+            old.unlink()
 
     def plan(self, plan_id: str = "") -> Plan | None:
         """The plan with that id, or the newest; ``None`` when there is none.
 
         Raises :class:`KitError` when the stored plan is not what was stored.
         """
-        where, values = ("WHERE id = ?", (plan_id,)) if plan_id else ("", ())
-        with self._open() as database:
-            found = database.execute(f"SELECT document FROM plan {where} ORDER BY id DESC", values).fetchone()  # noqa: S608
-        if found is None:
+        found = [path for path in sorted(self._plans.glob("*.db")) if plan_id in ("", path.stem)]
+        if not found:
             return None
-        plan = msgspec.json.decode(found[0], type=Plan)
-        if plan.hash != plan.computed_hash():
+        shelf = Shelf(found[-1])
+        try:
+            plan = Plan(msgspec.json.decode(shelf.document(), type=Head), Matched(shelf))
+        except (KitError, msgspec.DecodeError, ValueError):
+            plan = None
+        if plan is None or plan.hash != plan.computed_hash():
             raise KitError(
-                f"plan {plan.id} is not the one that was made", seen="its hash differs", next="make a new plan: qbo-sync plan"
+                f"plan {found[-1].stem} is not the one that was made",
+                seen="its hash differs",
+                next="make a new plan: qbo-sync plan",
             )
         return plan
 

@@ -80,7 +80,7 @@ class Target:
     def undo(self) -> int:
         """Take back every import that still stands; how many rows stayed."""
         with Miracle.open(self.settings, self.realm) as miracle:
-            standing = {row["run_id"] for row in miracle.made()} | self._matched_by()
+            standing = {row.run_id for row in miracle.made()} | self._matched_by()
             runs = [run["id"] for run in miracle.runs() if run["id"] in standing]
         return sum(steps.undo(self.bench.site, run).answer.summary["kept"] for run in reversed(runs))
 

@@ -150,7 +150,7 @@ class Machine(RuleBasedStateMachine):
                 self.add_in_miracle(meanwhile)
 
         try:
-            applying.refuse_if_moved(self.plan, applying.to_do(self.plan, self.miracle.links()), self)
+            applying.refuse_if_moved(self.plan, self.miracle, self)
             run = self.miracle.begin_run(new_id(), "import", self.plan.id)
             applying.apply(self.plan, self.miracle, run, 1, progress)
         except (Blocked, Interrupted):
@@ -160,12 +160,12 @@ class Machine(RuleBasedStateMachine):
     def import_afresh(self) -> None:
         """A new plan, imported undisturbed: whatever is new arrives, whatever was removed stays away."""
         plan = self._plan()
-        before = Counter(row["qbo_id"] for row in self.miracle.made())
+        before = Counter(row.qbo_id for row in self.miracle.made())
         run = self.miracle.begin_run(new_id(), "import", plan.id)
         done = applying.apply(plan, self.miracle, run, 2, lambda *_: None)
         run.finish()
         links = self.miracle.links()
-        made = Counter(row["qbo_id"] for row in self.miracle.made()) - before
+        made = Counter(row.qbo_id for row in self.miracle.made()) - before
         again = self._plan()
         assert not done.refused
         assert set(made) == {row.qbo_id for row in plan.rows if row.action == "insert"}
@@ -176,7 +176,7 @@ class Machine(RuleBasedStateMachine):
     @rule(data=st.data())
     def undo(self, data: st.DataObject) -> None:
         run_id = data.draw(st.sampled_from(self._runs()))
-        ours = {row["miracle_id"] for row in self.miracle.made(run_id)}
+        ours = {row.miracle_id for row in self.miracle.made(run_id)}
         used = {str(i) for (i,) in self._sql("SELECT parent_id FROM customer WHERE parent_id IS NOT NULL")}
         steps.undo(self.site, run_id)
         assert not (ours - used - set(self.users)) & set(self._ids())
@@ -190,11 +190,11 @@ class Machine(RuleBasedStateMachine):
 
     @invariant()
     def every_other_row_is_ours_and_made_once(self) -> None:
-        made, links = self.miracle.made(), self.miracle.links()
+        made, links = list(self.miracle.made()), self.miracle.links()
         ids = self._ids()
-        standing = [row for row in made if row["miracle_id"] in ids]
-        assert set(ids) - set(self.users) <= {row["miracle_id"] for row in standing}
-        assert all(count == 1 for count in Counter(row["qbo_id"] for row in made).values())
+        standing = [row for row in made if row.miracle_id in ids]
+        assert set(ids) - set(self.users) <= {row.miracle_id for row in standing}
+        assert all(count == 1 for count in Counter(row.qbo_id for row in made).values())
         linked = Counter(miracle_id for miracle_id, state in links.values() if state != "removed" and miracle_id in ids)
         assert all(count == 1 for count in linked.values())
 
@@ -209,7 +209,7 @@ class Machine(RuleBasedStateMachine):
         return [str(i) for (i,) in self._sql("SELECT id FROM customer ORDER BY id")]
 
     def _runs(self) -> list[str]:
-        return sorted({row["run_id"] for row in self.miracle.made()})
+        return sorted({row.run_id for row in self.miracle.made()})
 
 
 TestMachine = Machine.TestCase

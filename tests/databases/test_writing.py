@@ -62,7 +62,7 @@ def test_only_the_rows_in_trouble_are_refused(books: Books) -> None:
     with run.chunk("supplier") as chunk:
         done = chunk.insert("supplier", rows)
     assert sorted(d.qbo_id for d in done if d.problem) == ["20", "7"]
-    assert len(books.sql("SELECT id FROM supplier")) == len(books.miracle.links()) == len(books.miracle.made()) == 28
+    assert len(books.sql("SELECT id FROM supplier")) == len(books.miracle.links()) == len(list(books.miracle.made())) == 28
     by_name = {row["name"]: row["id"] for row in books.miracle.rows("supplier")}
     assert all(by_name[f"Supplier {d.qbo_id}"] == d.miracle_id for d in done if not d.problem)
 
@@ -100,9 +100,9 @@ def test_what_a_trigger_did_is_part_of_the_row_that_we_made(books: Books) -> Non
         chunk.insert("supplier", [pending(n, f"Supplier {n}", phone="555") for n in range(3)])
     with run.chunk("supplier") as chunk:
         for made in books.miracle.made():
-            (now,) = chunk.fetch("supplier", [made["miracle_id"]]).values()
+            (now,) = chunk.fetch("supplier", [made.miracle_id]).values()
             assert now["phone"] == "by trigger"
-            assert row_hash(now) == made["row_hash"]
+            assert row_hash(now) == made.row_hash
 
 
 def test_a_number_of_ids_that_lags_behind_gives_no_row_a_wrong_link(books: Books) -> None:
@@ -138,9 +138,9 @@ def test_a_site_s_own_table_and_column_names_are_quoted(books: Books, tmp_path: 
         assert chunk.extent("supplier") == (0, None)
         first, second = chunk.insert("supplier", [pending(1, "One"), pending(2, "Two")])
         assert chunk.extent("supplier") == (2, int(second.miracle_id))
-        assert [row["name"] for row in chunk.names("supplier").values()] == ["One", "Two"]
-    by_id = {made["miracle_id"]: made for made in miracle.made()}
+        assert [row["name"] for _, row in chunk.names("supplier")] == ["One", "Two"]
+    by_id = {made.miracle_id: made for made in miracle.made()}
     with run.chunk("supplier") as chunk:
-        assert row_hash(chunk.fetch("supplier", [first.miracle_id])[first.miracle_id]) == by_id[first.miracle_id]["row_hash"]
-        chunk.remove(by_id[first.miracle_id], keep_mark=False)
+        assert row_hash(chunk.fetch("supplier", [first.miracle_id])[first.miracle_id]) == by_id[first.miracle_id].row_hash
+        chunk.remove("supplier", [by_id[first.miracle_id]], keep_mark=False)
     assert [row["name"] for row in miracle.rows("supplier")] == ["Two"]

@@ -21,23 +21,24 @@ _ORDER = {severity: position for position, severity in enumerate(Severity)}
 
 def audit(sides: Sides, accepted: Mapping[str, str]) -> list[Finding]:
     """All findings, blockers first. ``accepted``: finding id → the reason a person gave for living with it."""
-    found = [
-        Finding(
-            id=f"{rule.id}/{hit.subject}",
-            rule=rule.id,
-            severity=rule.severity,
-            title=rule.title,
-            kind=hit.kind,
-            name=hit.name,
-            qbo=hit.qbo,
-            miracle=hit.miracle,
-            remedy=hit.remedy or rule.remedy,
-            where=rule.where,
-            accepted=accepted.get(f"{rule.id}/{hit.subject}", ""),
-        )
-        for rule in RULES
-        for hit in rule.check(sides)
-    ]
+    with sides.in_memory():
+        found = [
+            Finding(
+                id=f"{rule.id}/{hit.subject}",
+                rule=rule.id,
+                severity=rule.severity,
+                title=rule.title,
+                kind=hit.kind,
+                name=hit.name,
+                qbo=hit.qbo,
+                miracle=hit.miracle,
+                remedy=hit.remedy or rule.remedy,
+                where=rule.where,
+                accepted=accepted.get(f"{rule.id}/{hit.subject}", ""),
+            )
+            for rule in RULES
+            for hit in rule.check(sides)
+        ]
     return sorted(found, key=lambda f: (_ORDER[f.severity], f.rule, f.id))
 
 

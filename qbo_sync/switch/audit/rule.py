@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from qbo_sync.switch.match import Matched
 from qbo_sync.switch.model import Kind, PlannedRow, Record, Result, Row, Severity
 from qbo_sync.switch.read import Books, Company
+from qbo_sync.switch.shelf import Listing
+
+# The longest list that is kept in memory while rules look at it.
+HELD = 40_000
 
 SHOWN = 5
 
@@ -25,7 +31,19 @@ class Sides:
 
     company: Company
     books: Books
-    rows: Collection[PlannedRow]
+    rows: Matched
+
+    @contextmanager
+    def in_memory(self) -> Iterator[None]:
+        """Keep lists of usual size in memory meanwhile, for rules go through them again and again."""
+        lists: list[Listing[Any]] = [*self.company.records.values(), *self.books.rows.values(), *map(self.rows.of, Kind)]
+        try:
+            for each in lists:
+                each.hold(HELD)
+            yield
+        finally:
+            for each in lists:
+                each.release()
 
     def records(self, *kinds: Kind) -> Iterator[Record]:
         """The active QBO records of these kinds; of all kinds when none is named."""
@@ -34,7 +52,7 @@ class Sides:
 
     def planned(self, *kinds: Kind) -> Iterator[PlannedRow]:
         """The same records with what became of each."""
-        return (row for row in self.rows if row.kind in kinds) if kinds else iter(self.rows)
+        return (row for kind in kinds for row in self.rows.of(kind)) if kinds else iter(self.rows)
 
     def held(self, *kinds: Kind) -> Iterator[Row]:
         """What Miracle Service holds."""

@@ -9,10 +9,11 @@ from decimal import Decimal
 from qbo_sync.errors import UsageError
 from qbo_sync.miracle import Miracle
 from qbo_sync.switch import audit as rules
+from qbo_sync.switch import limits
 from qbo_sync.switch.audit.taxes import in_miracle, say
 from qbo_sync.switch.model import Answer, Finding, TaxCode, TaxComponent
 from qbo_sync.switch.names import normal
-from qbo_sync.switch.steps.site import Outcome, Site, finding_items
+from qbo_sync.switch.steps.site import Outcome, Site, finding_items, listed
 from qbo_sync.switch.store import Reading, new_id
 
 
@@ -34,7 +35,7 @@ def audit(site: Site, *, since_last: bool = False) -> Outcome:
         answer.lines = [
             f"since {before.read_at:%Y-%m-%d %H:%M} UTC: {len(shown)} findings are new or different, {len(gone)} are gone"
         ]
-    return Outcome(answer, findings=shown, rows=list(sides.rows), title=sides.company.name, has_report=True)
+    return Outcome(answer, findings=shown, rows=listed(sides.rows), title=sides.company.name, has_report=True)
 
 
 def _changed(findings: Sequence[Finding], before: Reading) -> list[Finding]:
@@ -94,6 +95,11 @@ def fix(site: Site, *, confirmed: bool) -> Outcome:
             answer.outcome = "attention"
             answer.next = "to add these to Miracle Service, run: qbo-sync audit fix --yes"
         else:
+            if sides.books.taxes:
+                there = len(sides.books.taxes)
+                limits.refuse(
+                    site.settings.limits, len(wanted), there, "taxes would be added, as a share of those that are there"
+                )
             _add(site, miracle, wanted)
             answer.summary["tax_code"]["written"] = len(wanted)
             answer.items = [{**item, "result": "added"} for item in answer.items]

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from qbo_sync.errors import Blocked, UsageError, Waiting
 from qbo_sync.intuit import TokenStore
-from qbo_sync.miracle import Miracle
-from qbo_sync.miracle.database import Chunk, row_hash
+from qbo_sync.miracle import Miracle, Run
+from qbo_sync.miracle.database import Chunk, Made, row_hash
 from qbo_sync.switch import audit as rules
+from qbo_sync.switch import limits
 from qbo_sync.switch.match import different_numbers
-from qbo_sync.switch.model import TITLE, Decision, Kind, Result
+from qbo_sync.switch.model import TITLE, Decision, Kind, PlannedRow, Result, Row
 from qbo_sync.switch.names import normal_path
+from qbo_sync.switch.shelf import Line, Listing, Shelf
 from qbo_sync.switch.steps.site import Outcome, Site
 from qbo_sync.switch.store import new_id
 
@@ -27,26 +29,27 @@ HAND_OFF = (
 def review(site: Site) -> Outcome:
     """What the imports brought in and still stands, one list per kind, with a column to tick what should go again."""
     with site.miracle() as miracle:
-        made = [row for row in miracle.made() if row["kind"] in set(Kind)]
+        made = {kind: list(miracle.made(kind=kind)) for kind in Kind}
         runs = miracle.runs()
     tables = {
         TITLE[kind]: [
             {
                 "kind": kind.value,
-                "qbo_id": row["qbo_id"],
-                "miracle_id": row["miracle_id"],
-                "name": row["name"],
+                "qbo_id": row.qbo_id,
+                "miracle_id": row.miracle_id,
+                "name": row.name,
                 "result": "made",
-                "reason": f"run {row['run_id']}",
+                "reason": f"run {row.run_id}",
                 "decision": "",
             }
-            for row in made
-            if row["kind"] == kind
+            for row in made[kind]
         ]
         for kind in Kind
     }
     answer = site.answer("review", summary={kind.value: {"made": len(tables[TITLE[kind]])} for kind in Kind})
-    answer.items = [{"id": r["qbo_id"], "kind": r["kind"], "miracle": r["miracle_id"], "qbo": r["name"]} for r in made]
+    answer.items = [
+        {"id": r.qbo_id, "kind": r.kind, "miracle": r.miracle_id, "qbo": r.name} for rows in made.values() for r in rows
+    ]
     answer.lines = [f"run {run['id']}: {run['command']}, {run['state']}" for run in runs]
     answer.next = "write 'discard' beside what you do not want and run: qbo-sync discard FILE; otherwise: qbo-sync export enable"
     grant = TokenStore(site.settings).load()
@@ -56,7 +59,7 @@ def review(site: Site) -> Outcome:
 
 @dataclass(frozen=True)
 class _Kept:
-    row: Mapping[str, Any]
+    row: Made
     reason: str
 
 
@@ -66,71 +69,82 @@ def discard(site: Site, ticked: Sequence[Mapping[str, str]]) -> Outcome:
     if not wanted:
         raise UsageError("no row is ticked", next="write 'discard' into the column decision, then run this again")
     with site.store.run_lock(), site.miracle() as miracle:
-        made = {(row["kind"], row["qbo_id"]): row for row in miracle.made()}
-        unknown = sorted(f"{kind} {qbo_id}" for kind, qbo_id in wanted - set(made))
+        made = [row for row in miracle.made() if (row.kind, row.qbo_id) in wanted]
+        unknown = sorted(f"{kind} {qbo_id}" for kind, qbo_id in wanted - {(row.kind, row.qbo_id) for row in made})
         if unknown:
             raise UsageError(
                 "rows are ticked that no import of ours made; nothing was removed",
                 seen=", ".join(unknown[:5]),
                 next="make a fresh list with qbo-sync review and tick there",
             )
-        kept = _remove(miracle, "discard", [made[key] for key in made if key in wanted], keep_mark=True)
-    return _removal(site, "discard", len(wanted), kept)
+        there = sum(miracle.number_linked(kind) for kind in Kind)
+        limits.refuse(site.settings.limits, len(made), there, "rows that came in would be discarded")
+        run = miracle.begin_run(new_id(), "discard", "")
+        kept: list[_Kept] = []
+        for kind in reversed(Kind):
+            kept += _remove(run, kind, (row for row in made if row.kind == kind), site.settings.imports.chunk_rows, mark=True)[1]
+        run.finish()
+    return _removal(site, "discard", len(wanted) - len(kept), kept)
 
 
 def undo(site: Site, run_id: str) -> Outcome:
-    """Take back what one import made, row by row, where nobody touched it since. The rows can be imported again."""
+    """Take back what one import made, where nobody touched it since. The rows can be imported again."""
     with site.store.run_lock(), site.miracle() as miracle:
         if run_id not in {run["id"] for run in miracle.runs()}:
             raise UsageError(f"there is no run '{run_id}'", next="qbo-sync review lists the runs")
-        made = [row for row in miracle.made(run_id) if row["kind"] in set(Kind)]
-        kept = _remove(miracle, "undo", made, keep_mark=False, matched_of=run_id)
+        run = miracle.begin_run(new_id(), "undo", "")
+        removed, kept = 0, []
+        for kind in reversed(Kind):
+            gone, stay = _remove(run, kind, miracle.made(run_id, kind), site.settings.imports.chunk_rows, mark=False)
+            removed += gone
+            kept += stay
+        with run.chunk() as chunk:
+            chunk.forget_matches(run_id)
+        run.finish()
         export_on = miracle.export_enabled()
-    outcome = _removal(site, "undo", len(made), kept)
+    outcome = _removal(site, "undo", removed, kept)
     if export_on:
         outcome.answer.outcome = "attention"
         outcome.answer.next = "the accounting export is still enabled; to stop it, run: qbo-sync export disable"
     return outcome
 
 
-def _remove(
-    miracle: Miracle, command: str, made: Sequence[Mapping[str, Any]], *, keep_mark: bool, matched_of: str = ""
-) -> list[_Kept]:
-    """Children before parents and users before used: the reverse of the order in which they were made."""
-    run = miracle.begin_run(new_id(), command, "")
-    order = {kind.value: position for position, kind in enumerate(Kind)}
-    kept: list[_Kept] = []
-    for row in sorted(made, key=lambda r: (order[r["kind"]], r["run_id"], r["seq"]), reverse=True):
-        with run.chunk(row["kind"]) as chunk:
-            reason = _why_not(chunk, row)
-            if reason:
-                kept.append(_Kept(row, reason))
-            else:
-                chunk.remove(row, keep_mark=keep_mark)
-    if matched_of:
-        with run.chunk() as chunk:
-            chunk.forget_matches(matched_of)
-    run.finish()
+def _remove(run: Run, kind: Kind, made: Iterable[Made], chunk_rows: int, *, mark: bool) -> tuple[int, list[_Kept]]:
+    """Remove rows of a kind, newest first: a child was made after its parent. Gives how many went, and those that stay."""
+    removed, kept = 0, []
+    left = iter(made)
+    while some := list(islice(left, chunk_rows)):
+        with run.chunk(kind) as chunk:
+            stay = _remove_chunk(chunk, kind, some, mark=mark)
+        kept += stay
+        removed += len(some) - len(stay)
+    return removed, kept
+
+
+def _remove_chunk(chunk: Chunk, kind: Kind, made: Sequence[Made], *, mark: bool) -> list[_Kept]:
+    """Again and again what nothing refers to, for a parent is free once its children are gone."""
+    now = chunk.fetch(kind, [row.miracle_id for row in made])
+    changed = [row for row in made if row.miracle_id in now and row_hash(now[row.miracle_id]) != row.row_hash]
+    kept = [_Kept(row, "it was changed in Miracle Service since the import") for row in changed]
+    stays = {row.miracle_id for row in changed}
+    left = [row for row in made if row.miracle_id not in stays]
+    while left:
+        used = chunk.used_by(kind, [row.miracle_id for row in left])
+        free = [row for row in left if row.miracle_id not in used]
+        if not free:
+            return kept + [_Kept(row, f"it is used by {', '.join(used[row.miracle_id])}") for row in left]
+        refused = chunk.remove(kind, free, keep_mark=mark)
+        kept += [_Kept(row, f"the database keeps it: {refused[row.miracle_id]}") for row in free if row.miracle_id in refused]
+        left = [row for row in left if row.miracle_id in used]
     return kept
 
 
-def _why_not(chunk: Chunk, row: Mapping[str, Any]) -> str:
-    now = chunk.fetch(row["kind"], [row["miracle_id"]]).get(row["miracle_id"])
-    if now is None:
-        return ""
-    if row_hash(now) != row["row_hash"]:
-        return "it was changed in Miracle Service since the import"
-    used = chunk.used_by(row["kind"], row["miracle_id"])
-    return f"it is used by {', '.join(used)}" if used else ""
-
-
-def _removal(site: Site, command: str, wanted: int, kept: Sequence[_Kept]) -> Outcome:
-    answer = site.answer(command, summary={"removed": wanted - len(kept), "kept": len(kept)})
+def _removal(site: Site, command: str, removed: int, kept: Sequence[_Kept]) -> Outcome:
+    answer = site.answer(command, summary={"removed": removed, "kept": len(kept)})
     answer.items = [
-        {"id": k.row["qbo_id"], "kind": k.row["kind"], "miracle": k.row["miracle_id"], "result": "kept", "reason": k.reason}
-        for k in kept
+        {"id": k.row.qbo_id, "kind": k.row.kind, "miracle": k.row.miracle_id, "result": "kept", "reason": k.reason} for k in kept
     ]
-    answer.lines = [f"{k.row['kind'].replace('_', ' ')} '{k.row['name']}' stays: {k.reason}" for k in kept]
+    answer.lines = [f"{k.row.kind.replace('_', ' ')} '{k.row.name}' stays: {k.reason}" for k in kept]
     if kept:
         answer.outcome = "attention"
         answer.next = "what stays is in use or was edited; remove it in Miracle Service by hand if it should go"
@@ -142,50 +156,57 @@ def _removal(site: Site, command: str, wanted: int, kept: Sequence[_Kept]) -> Ou
 # --- reconcile and export ------------------------------------------------------------------------------------------
 
 
-def compare(sides: rules.Sides) -> list[dict[str, Any]]:
+def compare(sides: rules.Sides) -> Iterator[dict[str, Any]]:
     """Both sides, record by record: ``equal``, ``different`` (with what), ``only_qbo``, ``only_miracle``.
 
     What a person decided to leave out, and what they removed again, is no difference. What the export goes by is compared:
     the full name, and the numbers of payment terms.
     """
-    found: list[dict[str, Any]] = []
-    miracle = {(kind, row.miracle_id): row for kind in Kind for row in sides.books.rows[kind]}
-    partners: set[tuple[Kind, str]] = set()
-    for row in sides.rows:
-        if row.result is Result.REMOVED or row.decision == Decision.SKIP:
-            continue
-        item = {"id": row.qbo_id, "kind": row.kind.value, "qbo": row.path, "miracle": row.miracle_id}
-        if row.result not in (Result.LINKED, Result.MATCHED):
-            found.append({**item, "result": "only_qbo", "reason": row.reason or "not imported yet"})
-            continue
-        partners.add((row.kind, row.miracle_id))
-        other = miracle[row.kind, row.miracle_id]
-        said_by_person = sides.books.links.get((row.kind.value, row.qbo_id), ("", ""))[1] == "decided"
-        reason = "" if said_by_person or normal_path(row.path) == normal_path(other.path) else f"named '{other.path}' there"
-        if row.kind is Kind.PAYMENT_TERM:
-            # Terms are one when their numbers are one, whatever they are called.
-            reason = different_numbers(row.fields, other.fields)
-        found.append({**item, "result": "different" if reason else "equal", "reason": reason})
-    found += [
-        {"id": "", "kind": kind.value, "qbo": "", "miracle": miracle_id, "result": "only_miracle", "reason": left.path}
-        for (kind, miracle_id), left in miracle.items()
-        if (kind, miracle_id) not in partners
-    ]
-    return found
+    for kind in Kind:
+        partners = Shelf()
+        for rows in sides.rows.of(kind).chunks():
+            here = [row for row in rows if row.result is not Result.REMOVED and row.decision != Decision.SKIP]
+            pairs = [row for row in here if row.result in (Result.LINKED, Result.MATCHED)]
+            partners.put(kind, [Line(row.miracle_id, 0, "", "") for row in pairs])
+            others = sides.books.rows[kind].find({row.miracle_id for row in pairs})
+            links = sides.books.links.of(kind, [row.qbo_id for row in pairs])
+            for row in here:
+                item = {"id": row.qbo_id, "kind": row.kind.value, "qbo": row.path, "miracle": row.miracle_id}
+                if row.result in (Result.LINKED, Result.MATCHED):
+                    said_by_person = links.get(row.qbo_id, ("", ""))[1] == "decided"
+                    reason = _different(row, others[row.miracle_id], said_by_person=said_by_person)
+                    yield {**item, "result": "different" if reason else "equal", "reason": reason}
+                else:
+                    yield {**item, "result": "only_qbo", "reason": row.reason or "not imported yet"}
+        yield from _only_miracle(sides.books.rows[kind], partners)
 
 
-def _tally(items: Iterable[Mapping[str, Any]]) -> dict[str, int]:
-    counted = Counter(item["result"] for item in items)
-    return {name: counted[name] for name in ("equal", "different", "only_qbo", "only_miracle")}
+def _different(row: PlannedRow, other: Row, *, said_by_person: bool) -> str:
+    """What differs, in words. Terms are one when their numbers are one, whatever they are called."""
+    if row.kind is Kind.PAYMENT_TERM:
+        return different_numbers(row.fields, other.fields)
+    same = said_by_person or normal_path(row.path) == normal_path(other.path)
+    return "" if same else f"named '{other.path}' there"
+
+
+def _only_miracle(rows: Listing[Row], partners: Shelf) -> Iterator[dict[str, Any]]:
+    for chunk in rows.chunks():
+        known = partners.find(rows.kind, [row.miracle_id for row in chunk])
+        for row in chunk:
+            if row.miracle_id not in known:
+                item = {"id": "", "kind": rows.kind.value, "qbo": "", "miracle": row.miracle_id}
+                yield {**item, "result": "only_miracle", "reason": row.path}
 
 
 def reconcile(site: Site) -> Outcome:
     """Compare both sides once more, after the import. Writes to neither."""
     with site.intuit() as intuit, site.miracle() as miracle:
         sides, _ = site.look(intuit, miracle)
-    items = compare(sides)
-    answer = site.answer("reconcile", summary=_tally(items))
-    answer.items = [item for item in items if item["result"] != "equal"]
+    answer = site.answer("reconcile", summary=dict.fromkeys(("equal", "different", "only_qbo", "only_miracle"), 0))
+    for item in compare(sides):
+        answer.summary[item["result"]] += 1
+        if item["result"] != "equal":
+            answer.items.append(item)
     if answer.summary["different"] or answer.summary["only_qbo"]:
         answer.outcome = "attention"
         answer.next = "see to the records that differ or are missing, then run: qbo-sync reconcile"

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 
 from qbo_sync.errors import Blocked, KitError, UsageError
 from qbo_sync.intuit import Intuit
 from qbo_sync.miracle import Miracle, Run
 from qbo_sync.switch import apply as applying
 from qbo_sync.switch import audit as rules
-from qbo_sync.switch import collector
+from qbo_sync.switch import collector, limits
 from qbo_sync.switch import plan as planning
 from qbo_sync.switch.match import Decided
 from qbo_sync.switch.model import Answer, Decision, Finding, Kind, PlannedRow, Result
 from qbo_sync.switch.plan import Plan
-from qbo_sync.switch.steps.site import Outcome, Site, row_item
+from qbo_sync.switch.signals import interrupted_between
+from qbo_sync.switch.steps.site import LISTED, LISTED_OF_EACH, Outcome, Site, listed, row_item
 from qbo_sync.switch.store import new_id
 
 Progress = Callable[[Kind, int], None]
@@ -30,14 +31,15 @@ def make_plan(site: Site, decisions: Sequence[Mapping[str, str]] = (), *, since_
     site.store.decide(_decisions(decisions))
     with site.intuit() as intuit, site.miracle() as miracle:
         plan, findings = _plan(site, intuit, miracle, only_changes=since_last)
-    answer = site.answer("plan", summary=planning.summary(plan.rows))
-    _describe(answer, plan.rows)
+    answer = site.answer("plan", summary=planning.summary(planning.results(plan.rows)))
+    rows = listed(plan.rows)
+    _describe(answer, plan, rows)
     if stop := rules.blockers(findings):
         answer.lines.append(f"{len(stop)} blockers stand in the audit; the import will be refused until they are corrected")
         answer.outcome = "attention"
         answer.next = "correct the blockers (qbo-sync audit shows them), then make a new plan"
     answer.items.insert(0, {"id": plan.id, "kind": "plan", "result": plan.hash})
-    return Outcome(answer, rows=plan.rows, title=plan.company, has_report=True)
+    return Outcome(answer, rows=rows, title=plan.head.company, has_report=True)
 
 
 def _decisions(rows: Sequence[Mapping[str, str]]) -> dict[tuple[Kind, str], Decided]:
@@ -58,33 +60,46 @@ def _decisions(rows: Sequence[Mapping[str, str]]) -> dict[tuple[Kind, str], Deci
 
 @collector.paused()
 def _plan(site: Site, intuit: Intuit, miracle: Miracle, *, only_changes: bool = False) -> tuple[Plan, list[Finding]]:
-    sides, findings = site.look(intuit, miracle, only_changes=only_changes)
-    plan = planning.build(new_id(), sides.company, sides.books, list(sides.rows))
-    site.store.save_plan(plan)
+    with site.store.new_plan() as shelf:
+        sides, findings = site.look(intuit, miracle, only_changes=only_changes, shelf=shelf)
+        plan = planning.build(new_id(), sides.company, sides.books, sides.rows)
+        site.store.save_plan(plan)
     site.store.save_reading("plan", sides.company.read_at, findings)
     return plan, findings
 
 
-def _describe(answer: Answer, rows: Sequence[PlannedRow]) -> None:
+def _describe(answer: Answer, plan: Plan, rows: Sequence[PlannedRow]) -> None:
+    """Say what ``rows``, those of the plan that are listed, come to."""
     answer.items = [row_item(row) for row in rows if row.result is not Result.LINKED]
-    open_rows = planning.undecided(rows)
+    if len(rows) < len(plan.rows):
+        answer.lines.append(
+            f"{len(plan.rows):,} records; the report lists the first {LISTED_OF_EACH:,} of each result, "
+            f"and up to {LISTED:,} of those that need a person"
+        )
+    open_rows = sum(
+        number for (_, result, _, decision), number in plan.rows.tally().items() if planning.is_undecided(result, decision)
+    )
     if open_rows:
         answer.outcome = "attention"
-        answer.next = (
-            f"{len(open_rows)} records wait for a decision: fill in the decisions file, then qbo-sync plan --decisions FILE"
-        )
+        answer.next = f"{open_rows} records wait for a decision: fill in the decisions file, then qbo-sync plan --decisions FILE"
     else:
         answer.next = "run: qbo-sync import"
 
 
-def import_(site: Site, plan_id: str, *, replan: bool, progress: Progress) -> Outcome:
-    """Apply the plan. Raises :class:`Blocked` while blockers stand or when either side has moved."""
+def import_(
+    site: Site, plan_id: str, *, replan: bool, progress: Progress, begin: Callable[[int], object] = lambda _: None
+) -> Outcome:
+    """Apply the plan. ``begin`` hears how many rows there are to write, ``progress`` how many were.
+
+    Raises :class:`Blocked` while blockers stand or when either side has moved.
+    """
     with site.store.run_lock(), site.miracle() as miracle:
         if replan:
             with site.intuit() as intuit:
                 plan, _ = _plan(site, intuit, miracle)
         else:
             plan = _stored(site, plan_id)
+        begin(sum(number for (_, _, action, _), number in plan.rows.tally().items() if action))
         return _apply(site, plan, miracle, progress)
 
 
@@ -95,10 +110,10 @@ def _stored(site: Site, plan_id: str) -> Plan:
             f"there is no plan {plan_id}".rstrip() + "; an import applies a plan and nothing else",
             next="run qbo-sync plan, look at its report, then run qbo-sync import",
         )
-    if plan.realm != site.realm:
+    if plan.head.realm != site.realm:
         raise Blocked(
             f"plan {plan.id} is for another QuickBooks company",
-            seen=f"plan: {plan.realm}, connected: {site.realm or 'none'}",
+            seen=f"plan: {plan.head.realm}, connected: {site.realm or 'none'}",
             next="make a new plan: qbo-sync plan",
         )
     return plan
@@ -107,46 +122,46 @@ def _stored(site: Site, plan_id: str) -> Plan:
 @collector.paused()
 def _apply(site: Site, plan: Plan, miracle: Miracle, progress: Progress) -> Outcome:
     _refuse_blockers(site)
-    links = miracle.links()
-    left = applying.to_do(plan, links)
-    done = applying.Applied()
-    if left or _removed(plan.rows, links):
+    done, run_id = applying.Applied(), ""
+    if applying.something_to_do(plan, miracle):
+        limits.refuse_many_gone(site.settings.limits, plan, miracle)
         with site.intuit() as intuit:
-            done.strangers = applying.refuse_if_moved(plan, left, intuit)
+            strangers = applying.refuse_if_moved(plan, miracle, intuit)
         run = miracle.begin_run(new_id(), "import", plan.id)
         try:
-            strangers = done.strangers
-            done = applying.apply(plan, miracle, run, site.settings.imports.chunk_rows, progress)
-            done.strangers = strangers
-        except Exception:
-            _end_failed(run)
+            with interrupted_between() as paused_here:
+                done = applying.apply(
+                    plan, miracle, run, site.settings.imports.chunk_rows, lambda kind, rows: paused_here(progress, kind, rows)
+                )
+        except BaseException as error:
+            _end(run, "stopped" if isinstance(error, KeyboardInterrupt) else "failed")
             raise
         run.finish()
+        done.strangers, run_id = strangers, run.run_id
         site.store.save_import(run.run_id, sum(done.written.values()))
-    rows = [_now(row, links) for row in plan.rows]
-    answer = site.answer("import", summary=planning.summary(rows, done.written))
-    _describe(answer, rows)
+    rows = listed(plan.rows, lambda kind, qbo_ids: miracle.links_of(kind, qbo_ids, but=run_id))
+    answer = site.answer("import", summary=planning.summary(_results_now(plan, done), done.written))
+    _describe(answer, plan, rows)
     _say(answer, plan, done)
-    return Outcome(answer, rows=rows, title=plan.company, has_report=True)
+    return Outcome(answer, rows=rows, title=plan.head.company, has_report=True)
 
 
-def _removed(rows: Sequence[PlannedRow], links: Mapping[tuple[str, str], tuple[str, str]]) -> bool:
-    return any(
-        row.result is Result.REMOVED and links.get((row.kind.value, row.qbo_id), ("", "removed"))[1] != "removed" for row in rows
-    )
+def _results_now(plan: Plan, done: applying.Applied) -> Counter[tuple[Kind, Result]]:
+    """The plan's results before this import: rows that an earlier import settled are linked."""
+    now: Counter[tuple[Kind, Result]] = Counter()
+    to_write: Counter[tuple[Kind, Result]] = Counter()
+    for (kind, result, action, _), number in plan.rows.tally().items():
+        (to_write if action else now)[kind, result] += number
+    now += done.begun
+    for (kind, _), number in (to_write - done.begun).items():
+        now[kind, Result.LINKED] += number
+    return now
 
 
-def _end_failed(run: Run) -> None:
-    """Note that a run failed; where even that is refused (another run took over, no database) the first error matters more."""
+def _end(run: Run, state: str) -> None:
+    """Note how a run ended; where even that is refused (another run took over, no database) the first error matters more."""
     with suppress(KitError):
-        run.finish("failed")
-
-
-def _now(row: PlannedRow, links: Mapping[tuple[str, str], tuple[str, str]]) -> PlannedRow:
-    """What the row is before this import: a row that an earlier import settled is linked."""
-    if row.action and (row.kind.value, row.qbo_id) in links:
-        return replace(row, result=Result.LINKED, reason="linked by an earlier import", action="")
-    return row
+        run.finish(state)
 
 
 def _refuse_blockers(site: Site) -> None:

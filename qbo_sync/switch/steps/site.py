@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import islice
 from typing import Any
+
+from msgspec.structs import replace
 
 from qbo_sync import config
 from qbo_sync.intuit import Counters, Intuit, Snapshot, TokenStore
 from qbo_sync.miracle import Miracle
 from qbo_sync.switch import audit, match, read
-from qbo_sync.switch.model import Answer, Finding, PlannedRow
+from qbo_sync.switch.codec import sorts
+from qbo_sync.switch.model import Answer, Finding, Kind, PlannedRow, Result
+from qbo_sync.switch.plan import is_undecided
+from qbo_sync.switch.shelf import Shelf
 from qbo_sync.switch.store import SiteStore
 
 
@@ -26,6 +32,33 @@ class Outcome:
     tables: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
     title: str = ""
     has_report: bool = False
+
+
+# A report lists every row of a plan up to this size; of a larger one what a person has to see, and the first of each list.
+LISTED = 50_000
+LISTED_OF_EACH = 1_000
+
+
+def listed(rows: match.Matched, settled: Callable[[Kind, Sequence[str]], Collection[str]] = lambda *_: ()) -> list[PlannedRow]:
+    """The rows that a report lists, without their fields. ``settled``: which of these records an earlier import settled."""
+    found: list[PlannedRow] = []
+    whole = len(rows) <= LISTED
+    for kind in Kind:
+        some: list[PlannedRow] = []
+        for mark in rows.shelf.tally(kind):
+            result, _, decision = sorts(mark)
+            to_see = whole or decision or is_undecided(result, decision)
+            some += islice(rows.marked(kind, mark), LISTED if to_see else LISTED_OF_EACH)
+        done = settled(kind, [row.qbo_id for row in some if row.action])
+        found += (_as_listed(row, settled=row.qbo_id in done) for row in some)
+    return found
+
+
+def _as_listed(row: PlannedRow, *, settled: bool) -> PlannedRow:
+    """A row that an earlier import settled is linked, whatever it was when the plan was made."""
+    if settled:
+        row = replace(row, result=Result.LINKED, reason="linked by an earlier import", action="")
+    return replace(row, fields={}, references={})
 
 
 class Site:
@@ -58,22 +91,25 @@ class Site:
         with Miracle.open(self.settings, self.realm) as miracle:
             yield miracle
 
-    def look(self, intuit: Intuit, miracle: Miracle, *, only_changes: bool = False) -> tuple[audit.Sides, list[Finding]]:
+    def look(
+        self, intuit: Intuit, miracle: Miracle, *, only_changes: bool = False, shelf: Shelf | None = None
+    ) -> tuple[audit.Sides, list[Finding]]:
         """Read both sides once, match them with the decisions so far, and audit them.
 
         With ``only_changes`` what an earlier reading kept of QuickBooks is used, and Intuit asked for what changed since.
+        ``shelf``: where the planned rows are to lie.
         """
         snapshot = Snapshot(self.settings, intuit, only_changes=only_changes)
         company = read.company(snapshot, self.settings.imports.item_types)
         books = read.books(miracle)
         decisions = self._standing_decisions(company)
-        sides = audit.Sides(company, books, match.match(company, books, decisions))
+        sides = audit.Sides(company, books, match.match(company, books, decisions, shelf))
         return sides, audit.audit(sides, self.store.accepted())
 
     def _standing_decisions(self, company: read.Company) -> dict[tuple[Any, str], match.Decided]:
         """The decisions whose record is still active; the others have settled themselves."""
-        there = {(kind, record.qbo_id) for kind, records in company.records.items() for record in records}
         decisions = self.store.decisions()
+        there = {(kind, qbo_id) for kind, qbo_id in decisions if company.records[kind].find([qbo_id])}
         self.store.forget_decisions([key for key in decisions if key not in there])
         return {key: decided for key, decided in decisions.items() if key in there}
 

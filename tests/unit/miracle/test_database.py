@@ -39,7 +39,7 @@ def test_a_missing_column_is_named(miracle: Miracle) -> None:
 
 def test_reading_makes_no_table(miracle: Miracle) -> None:
     assert miracle.links() == {}
-    assert miracle.made() == []
+    assert list(miracle.made()) == []
     assert not [t for t in sa.inspect(miracle.engine).get_table_names() if t.startswith("qbo_sync")]
 
 
@@ -53,7 +53,7 @@ def test_rows_links_and_journal_are_written_together(miracle: Miracle) -> None:
     assert rows["Rock Fountain"]["unit_price"] == price
     assert rows["Pump"]["unit_price"] is None
     assert miracle.links()["inventory_item", "7"] == (rows["Rock Fountain"]["id"], "made")
-    assert [m["name"] for m in miracle.made("r1")] == ["Pump", "Rock Fountain"]
+    assert [m.name for m in miracle.made("r1")] == ["Pump", "Rock Fountain"]
 
 
 def test_a_failure_inside_a_chunk_leaves_nothing(miracle: Miracle) -> None:
@@ -90,8 +90,8 @@ def test_a_discarded_row_keeps_its_mark_and_an_undone_one_does_not(miracle: Mira
     trade, retail = miracle.made("r1")
     undo = miracle.begin_run("r2", "undo", "p1")
     with undo.chunk("customer_type") as chunk:
-        chunk.remove(retail, keep_mark=True)
-        chunk.remove(trade, keep_mark=False)
+        chunk.remove("customer_type", [retail], keep_mark=True)
+        chunk.remove("customer_type", [trade], keep_mark=False)
     assert list(miracle.rows("customer_type")) == []
     assert {k: state for k, (_, state) in miracle.links().items()} == {("customer_type", "1"): "removed"}
 
@@ -101,4 +101,4 @@ def test_a_row_in_use_is_named(miracle: Miracle) -> None:
     with run.chunk("customer_type") as chunk:
         (done,) = chunk.insert("customer_type", [pending("1", "Retail")])
         chunk.insert("customer", [pending("9", "Amy's Bird Sanctuary", customer_type_id=done.miracle_id, taxable=True)])
-        assert chunk.used_by("customer_type", done.miracle_id) == ["customer.customer_type_id (1)"]
+        assert chunk.used_by("customer_type", [done.miracle_id]) == {done.miracle_id: ["customer.customer_type_id (1)"]}

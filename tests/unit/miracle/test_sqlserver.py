@@ -50,16 +50,22 @@ def sent(tmp_path: Path) -> list[tuple[Any, int]]:
             ids = [d.miracle_id for d in done]
             assert len(chunk.fetch("inventory_item", ids)) == len(chunk.digests("inventory_item", ids)) == ROWS
             chunk.extent("inventory_item")
-            chunk.names("inventory_item")
-            chunk.links("inventory_item")
-            chunk.used_by("supplier", "1")
-            chunk.remove(miracle.made()[0], keep_mark=True)
+            assert len(list(chunk.names("inventory_item"))) == len(list(chunk.names("inventory_item", ids))) == ROWS
+            chunk.extent("inventory_item", 1)
+            assert sum(map(len, chunk.standing("inventory_item"))) == ROWS
+            assert len(chunk.links_of("inventory_item", [d.qbo_id for d in done])) == ROWS
+            chunk.used_by("supplier", ids)
+            made = list(miracle.made())
+            chunk.remove("inventory_item", made[: ROWS // 2], keep_mark=True)
+            chunk.remove("inventory_item", made[ROWS // 2 :], keep_mark=False)
             chunk.add_tax_code({"name": "State"}, [{"name": "State", "rate": Decimal("8.25")}])
             chunk.set_setting("accounting_export", "1")
-            chunk.mark_removed([("inventory_item", "1")])
+            chunk.mark_removed("inventory_item", ["1"])
             chunk.forget_matches("r1")
         run.finish()
         miracle.links()
+        miracle.number_linked("inventory_item")
+        miracle.has_links("inventory_item")
         miracle.runs()
     return seen
 

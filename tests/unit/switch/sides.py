@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from qbo_sync.switch import audit, match, translate
+from qbo_sync.switch.codec import Links, Records, Rows
 from qbo_sync.switch.model import Account, Kind, PlannedRow, RatePeriod, Row, TaxCode, TaxComponent
 from qbo_sync.switch.read import Books, Company
+from qbo_sync.switch.shelf import listings
 
 Json = dict[str, Any]
 
@@ -30,7 +32,7 @@ def company(
         realm="1",
         name="Acme",
         read_at=datetime(2026, 11, 24, tzinfo=UTC),
-        records={kind: sorted((translate.record(kind, r) for r in active[kind]), key=lambda r: r.level) for kind in Kind},
+        records=listings(Records(), {kind: [translate.record(kind, r) for r in active[kind]] for kind in Kind}),
         inactive={
             kind: {str(r["Id"]): str(r.get("DisplayName") or r["Name"]) for r in given.get(kind, []) if not r.get("Active", True)}
             for kind in Kind
@@ -60,9 +62,9 @@ def books(
 ) -> Books:
     """A Miracle Service with these rows."""
     return Books(
-        rows={kind: (rows or {}).get(kind, []) for kind in Kind},
+        rows=listings(Rows(), rows or {}, keyed=True),
         taxes=(taxes or []) if declares_taxes else None,
-        links=links or {},
+        links=Links((*record, *target) for record, target in (links or {}).items()),
         lengths={kind: lengths or {} for kind in Kind},
         tax_method="line_item" if by_line_item else "by_total",
         tax_by_line_item=by_line_item,
@@ -116,6 +118,6 @@ def rules_that_fire(qbo: Company, miracle: Books) -> set[str]:
     return {finding.rule for finding in audit.audit(sides(qbo, miracle), {})}
 
 
-def one(rows: list[PlannedRow], kind: Kind, qbo_id: str) -> PlannedRow:
+def one(rows: Iterable[PlannedRow], kind: Kind, qbo_id: str) -> PlannedRow:
     """The planned row of one record."""
     return next(r for r in rows if r.kind is kind and r.qbo_id == qbo_id)

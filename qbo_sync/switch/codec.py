@@ -1,0 +1,141 @@
+"""Records, rows and planned rows as lines on a shelf, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from decimal import Decimal
+from itertools import islice
+from typing import Any
+
+import msgspec
+
+from qbo_sync.miracle.database import DECIMALS
+from qbo_sync.switch.model import Decision, Kind, PlannedRow, Record, Result, Row
+from qbo_sync.switch.names import normal_path
+from qbo_sync.switch.shelf import AT_ONCE, Codec, Line, Shelf
+
+# A database's own types (an identifier, a date) travel as their text.
+_encode = msgspec.msgpack.Encoder(enc_hook=str).encode
+_record = msgspec.msgpack.Decoder(Record).decode
+_row = msgspec.msgpack.Decoder(Row).decode
+_planned = msgspec.msgpack.Decoder(PlannedRow).decode
+
+_WITH_DECIMALS = (Kind.INVENTORY_ITEM, Kind.PAYMENT_TERM)
+
+ACTIVE, INACTIVE, OTHER, OTHER_INACTIVE = "active", "inactive", "other", "other inactive"
+
+
+def _with_decimals(kind: Kind, fields: Mapping[str, Any]) -> None:
+    """Numbers travel as text, so that no digit is lost; ``fields`` were just decoded and are nobody else's."""
+    if kind in _WITH_DECIMALS:
+        values: Any = fields
+        for name in DECIMALS & values.keys():
+            if values[name] is not None:
+                values[name] = Decimal(values[name])
+
+
+class Records(Codec[Record]):
+    """QBO records. Their mark says whether they are active, and whether they are items of a type that is not imported."""
+
+    def encode(self, thing: Record, mark: str = ACTIVE) -> Line:
+        """As a line. Its key is the item's type."""
+        return Line(thing.qbo_id, thing.level, thing.fields.get("item_type") or "", mark, _encode(thing))
+
+    def decode(self, line: Line) -> Record:
+        """The record."""
+        record = _record(line.body)
+        _with_decimals(record.kind, record.fields)
+        return record
+
+
+class Rows(Codec[Row]):
+    """Rows of Miracle Service, found by their full name, normalised."""
+
+    def encode(self, thing: Row) -> Line:
+        """As a line."""
+        return Line(thing.miracle_id, 0, normal_path(thing.path), "", _encode(thing))
+
+    def decode(self, line: Line) -> Row:
+        """The row."""
+        row = _row(line.body)
+        _with_decimals(row.kind, row.fields)
+        return row
+
+
+class Planned(Codec[PlannedRow]):
+    """Planned rows. Their mark says result, action and decision, so that they are counted and chosen without being decoded."""
+
+    def encode(self, thing: PlannedRow) -> Line:
+        """As a line."""
+        return Line(thing.qbo_id, thing.level, "", f"{thing.result.value} {thing.action} {thing.decision}", _encode(thing))
+
+    def decode(self, line: Line) -> PlannedRow:
+        """The planned row."""
+        row = _planned(line.body)
+        _with_decimals(row.kind, row.fields)
+        return row
+
+
+def sorts(mark: str) -> tuple[Result, str, str]:
+    """A planned row's mark: its result, its action and its decision."""
+    result, action, decision = mark.split(" ")
+    return Result(result), action, Decision(decision).value if decision else ""
+
+
+class Names(Mapping[str, str]):
+    """Full names of the records with a mark, by QBO id."""
+
+    def __init__(self, shelf: Shelf, kind: Kind, mark: str) -> None:
+        self._shelf, self._kind, self._mark = shelf, kind, mark
+
+    def __getitem__(self, qbo_id: str) -> str:
+        line = self._shelf.find(self._kind, [qbo_id]).get(qbo_id)
+        if line is None or line.mark != self._mark:
+            raise KeyError(qbo_id)
+        return _record(line.body).path
+
+    def __iter__(self) -> Iterator[str]:
+        for lines in self._shelf.chunks(self._kind, [self._mark]):
+            yield from (line.id for line in lines)
+
+    def __len__(self) -> int:
+        return self._shelf.tally(self._kind).get(self._mark, 0)
+
+
+class Links(Mapping[tuple[str, str], tuple[str, str]]):
+    """The saved links as they were read: (kind, QBO id) → (Miracle id, state)."""
+
+    def __init__(self, links: Iterable[tuple[str, str, str, str]] = ()) -> None:
+        """``links``: kind, QBO id, Miracle id and state of each."""
+        self._shelf = Shelf(keyed=True)
+        left = iter(links)
+        while some := list(islice(left, AT_ONCE)):
+            by_kind: dict[Kind, list[Line]] = {}
+            for kind, qbo_id, miracle_id, state in some:
+                by_kind.setdefault(Kind(kind), []).append(Line(qbo_id, 0, miracle_id, state))
+            for each, lines in by_kind.items():
+                self._shelf.put(each, lines)
+
+    def of(self, kind: Kind, qbo_ids: Collection[str]) -> dict[str, tuple[str, str]]:
+        """The links of these records: QBO id → (Miracle id, state)."""
+        return {line.id: (line.key, line.mark) for line in self._shelf.find(kind, qbo_ids).values()}
+
+    def taken(self, kind: Kind, miracle_ids: Collection[str]) -> set[str]:
+        """Those of these rows that a record is linked with."""
+        found = self._shelf.having(kind, miracle_ids)
+        return {miracle_id for miracle_id, lines in found.items() if any(line.mark != "removed" for line in lines)}
+
+    def number(self, kind: Kind) -> int:
+        """How many records of a kind are linked."""
+        return sum(self._shelf.tally(kind).values())
+
+    def __getitem__(self, record: tuple[str, str]) -> tuple[str, str]:
+        return self.of(Kind(record[0]), [record[1]])[record[1]]
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        for kind in Kind:
+            for lines in self._shelf.chunks(kind):
+                yield from ((kind.value, line.id) for line in lines)
+
+    def __len__(self) -> int:
+        return sum(map(self.number, Kind))
