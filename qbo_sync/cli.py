@@ -80,8 +80,7 @@ def run(context: typer.Context, command: str, step: Callable[[Site], Outcome]) -
     answer = outcome.answer
     answer.seconds = round(time.monotonic() - began, 3)
     if site is not None:
-        counters = site.counters.as_dict()
-        answer.requests = {name: int(counters[name]) for name in ("made", "metered", "throttled", "retried")}
+        answer.requests = site.requests()
         if outcome.has_report:
             _keep(site, outcome)
     _print(call, outcome)

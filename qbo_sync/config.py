@@ -63,6 +63,8 @@ class Intuit(_Section):
     requests_per_second: float = Field(default=8.5, gt=0, lt=10)
     requests_per_minute: int = Field(default=480, gt=0, lt=500)
     timeout_s: float = Field(default=120.0, gt=0)
+    # Intuit's Builder tier (facts/qbo_api.md 2.11): billed reads of the app's whole workspace in a calendar month.
+    monthly_reads: int = Field(default=500_000, gt=0)
 
     @model_validator(mode="after")
     def _fill_and_check_addresses(self) -> Intuit:

@@ -30,6 +30,8 @@ from qbo_sync.intuit.lists import Page, Pending, Reply, Service
 from qbo_sync.intuit.oauth import MINOR_VERSION, Connection, connect_url
 from qbo_sync.intuit.pace import Pacer
 from qbo_sync.intuit.query import Active
+from qbo_sync.intuit.tokens import Clock, utc_now
+from qbo_sync.intuit.usage import Usage
 
 _decoder = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)
 # Intuit takes 30 in one request (facts 2.6).
@@ -51,22 +53,23 @@ class _Call:
 class Intuit:
     """One QBO company, read by one run. Use as a context manager."""
 
-    def __init__(self, settings: Settings, connection: Connection, http: Http) -> None:
+    def __init__(self, settings: Settings, connection: Connection, http: Http, *, clock: Clock = utc_now) -> None:
         self._settings = settings
         self._connection = connection
         self._http = http
         self.realm = connection.grant().realm
         self._base = f"{settings.intuit.api_url}/v3/company/{self.realm}"
+        self._usage = Usage(settings, http.counters, clock=clock)
         self._pacer = Pacer.of(settings, http.sleep)
         self._pool = ThreadPoolExecutor(WORKERS, "intuit", initializer=leave_signals_to_others)
 
     @classmethod
-    def open(cls, settings: Settings, *, sleep: Sleep | None = None) -> Self:
+    def open(cls, settings: Settings, *, sleep: Sleep | None = None, clock: Clock = utc_now) -> Self:
         """Open the connected company. Raises :class:`~qbo_sync.errors.ReconnectNeeded` when none is connected."""
         # The tokens travel by a transport of their own: the counters are about the company's data.
-        connection = Connection(settings, http=Http(settings, sleep=sleep))
+        connection = Connection(settings, http=Http(settings, sleep=sleep), clock=clock)
         try:
-            return cls(settings, connection, Http(settings, sleep=sleep))
+            return cls(settings, connection, Http(settings, sleep=sleep), clock=clock)
         except BaseException:
             connection.close()
             raise
@@ -83,6 +86,7 @@ class Intuit:
         self._pool.shutdown(cancel_futures=True)
         self._http.close()
         self._connection.close()
+        self._usage.write()
 
     @property
     def counters(self) -> Counters:
@@ -236,10 +240,13 @@ class Intuit:
             raise faults.error(fault, what=call.what, tid=answer.tid, reconnect=connect_url(self._settings))
         if call.queries:
             self.counters.add(metered=1, metered_by_query=call.queries)
+            self._usage.count()
         return answer
 
     def _send_once(self, call: _Call, token: str) -> Answer:
         headers = {"Accept": "application/json", "Authorization": f"Bearer {token}"}
+        if call.queries:
+            self._usage.refuse_when_used_up()
         if call.data is not None:
             headers["Content-Type"] = "application/json"
         return self._http.send(

@@ -65,17 +65,17 @@ class Snapshot:
             # Each list begins anew, so nothing of what was given before counts.
             yield from self._intuit.read(wanted)
 
-    def catch_up(self) -> int:
-        """Bring what is kept up to date; how many records were looked at. Asks nothing of Intuit when nothing is kept."""
+    def catch_up(self) -> bool:
+        """Bring what is kept up to date; whether that worked. Asks nothing of Intuit when nothing is kept."""
         try:
             with self._transaction() as db:
                 found = self._take_changes(db, self._kept(db))
                 for entity in found.overflown:
                     _forget(db, entity)
-                return found.count
+                return True
         except (sqlite3.Error, OSError) as error:
             self._lost(error)
-            return 0
+            return False
 
     # Inside
 

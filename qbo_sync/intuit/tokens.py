@@ -31,8 +31,9 @@ from qbo_sync.intuit.files import StoreUnwritable, exclusive, private_directory,
 KEY_BYTES = 32
 _NONCE_BYTES = 12
 AUTHORIZATION_LIFE = timedelta(minutes=10)
-# Intuit suggests telling the owner 30 days before either limit (facts 1.4).
+# Intuit suggests telling the owner 30 days, 7 days and 0 days before the end (facts 1.4).
 EXPIRING = timedelta(days=30)
+URGENT = timedelta(days=7)
 _OPEN_AUTHORIZATIONS = 1000
 # Space kept back so that a renewed token can be written on a full disk (measured: facts/fleet.md F4).
 _BALLAST_BYTES = 128 * 1024
@@ -63,6 +64,27 @@ class GrantState(StrEnum):
 
 
 @dataclass(frozen=True)
+class End:
+    """When a grant ends. ``for_good``: Intuit's limit of five years, which no use moves; else 100 days without any use."""
+
+    at: datetime
+    for_good: bool
+    left: timedelta
+
+    @property
+    def days(self) -> int:
+        """Whole days that are left, 0 on the last one and after it."""
+        return max(0, self.left.days)
+
+    @property
+    def notice(self) -> int | None:
+        """The newest of the notices that are due: 30, 7 or 0 days before the end; ``None`` while there is more time."""
+        if self.left >= EXPIRING:
+            return None
+        return 30 if self.left >= URGENT else 7 if self.left > timedelta(0) else 0
+
+
+@dataclass(frozen=True)
 class Grant:
     """The permission to read one company. ``hard_expires_at`` is Intuit's limit of five years, when it has told us.
 
@@ -79,6 +101,12 @@ class Grant:
     connected_at: datetime
     company: str = ""
     generation: int = 0
+
+    def end(self, now: datetime) -> End:
+        """The earlier of the two limits."""
+        for_good = self.hard_expires_at is not None and self.hard_expires_at <= self.refresh_expires_at
+        at = self.hard_expires_at if for_good and self.hard_expires_at else self.refresh_expires_at
+        return End(at, for_good, at - now)
 
 
 class TokenStore:
@@ -156,11 +184,10 @@ class TokenStore:
             grant = self._open(*row)
         except ReconnectNeeded:
             return GrantState.reconnect_needed
-        ends = min(filter(None, (grant.refresh_expires_at, grant.hard_expires_at)))
-        left = ends - self._clock()
-        if left <= timedelta(0):
+        notice = grant.end(self._clock()).notice
+        if notice == 0:
             return GrantState.reconnect_needed
-        return GrantState.expiring if left < EXPIRING else GrantState.connected
+        return GrantState.connected if notice is None else GrantState.expiring
 
     def forget(self) -> None:
         """Remove the grant. The site stays bound to its company."""

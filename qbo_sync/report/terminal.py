@@ -63,6 +63,9 @@ def show(answer: Answer, *, findings: Sequence[Finding] = (), rows: Sequence[Pla
         screen.blank()
         for name, path in answer.report.items():
             screen.labelled("Report", f"{path}" if name != "json" else f"{path} (for programs)")
+    if answer.requests.get("made"):
+        screen.blank()
+        screen.line(words.requests(answer), style="dim")
     if answer.next:
         screen.blank()
         screen.item("→", "cyan", answer.next, style="bold")

@@ -269,3 +269,19 @@ def total(counts: Mapping[Kind, Mapping[str, int]], *names: str) -> int:
 def tone(answer: Answer) -> str:
     """``good``, ``care`` or ``stop``: how the whole answer should look."""
     return {"ok": "good", "attention": "care", "waiting": "care"}.get(answer.outcome, "stop")
+
+
+def requests(answer: Answer) -> str:
+    """What the command asked of Intuit, in one line."""
+    asked, month = answer.requests, answer.requests.get("month", {})
+    parts = [f"{asked['made']:,} requests to QuickBooks in {answer.seconds:.0f} s"]
+    parts += [f"{asked['rows']:,} rows"] if asked.get("rows") else []
+    parts += [f"{asked['waited_s']:.0f} s of them waiting for its limits"] if asked.get("waited_s", 0) >= 1 else []
+    parts += [f"{asked[name]:,} {name}" for name in ("retried", "throttled") if asked.get(name)]
+    parts += [f"this month {share(month)}"] if month else []
+    return "; ".join(parts)
+
+
+def share(month: Mapping[str, Any]) -> str:
+    """How much of the month's budget of reads is used."""
+    return f"{month['metered_by_query']:,} of {month['budget']:,} reads ({month['share']:.1%})"

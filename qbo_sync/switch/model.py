@@ -206,7 +206,7 @@ class Answer:
     outcome: str = "ok"
     summary: dict[str, Any] = field(default_factory=dict)
     items: list[dict[str, Any]] = field(default_factory=list)
-    requests: dict[str, int] = field(default_factory=lambda: {"made": 0, "metered": 0, "throttled": 0, "retried": 0})
+    requests: dict[str, Any] = field(default_factory=lambda: {"made": 0, "metered": 0, "throttled": 0, "retried": 0})
     seconds: float = 0.0
     report: dict[str, str] = field(default_factory=dict)
     lines: list[str] = field(default_factory=list)

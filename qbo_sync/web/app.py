@@ -11,6 +11,8 @@ import hmac
 import ipaddress
 import logging
 import secrets
+import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -32,12 +34,14 @@ from qbo_sync.intuit import (
     CallbackRefused,
     Connection,
     ConsentDeclined,
+    EventQueue,
     GrantState,
     Http,
     WrongCompany,
     authorize,
 )
 from qbo_sync.web import webhooks
+from qbo_sync.web.keeper import Keeper
 from qbo_sync.web.pages import Headers, Pages
 
 log = logging.getLogger("qbo_sync.web")
@@ -55,8 +59,9 @@ _CONNECTED = (GrantState.connected, GrantState.expiring)
 class Site:
     """The pages of one site."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, told: Callable[[], None]) -> None:
         self.settings = settings
+        self._told = told
         self.pages = Pages(settings)
         self._secure = settings.web.public_url.startswith("https:")
         # Lives as long as this process: after a restart a page has to be loaded again before its button works.
@@ -147,7 +152,8 @@ class Site:
         except webhooks.NotAnEvent as error:
             log.warning("webhook refused: %s", error.seen)
             return Response(status_code=400)
-        webhooks.WebhookQueue(self.settings).add(events)
+        EventQueue(self.settings).add(events)
+        self._told()
         return Response(status_code=200)
 
     def refused(self, request: Request, error: Exception) -> Response:
@@ -257,13 +263,16 @@ def _next(problem: KitError) -> str:
     return "If this stays, tell whoever looks after this link."
 
 
-def create_app(settings: Settings) -> Starlette:
-    """The application. Opens nothing until the first request, so that it starts before the site is connected."""
-    site = Site(settings)
-    told = [Route("/qbo/webhooks", site.webhooks, methods=["POST"])] if settings.web.verifier_token_file else []
+def create_app(settings: Settings, told: Callable[[], None] = lambda: None) -> Starlette:
+    """The application. Opens nothing until the first request, so that it starts before the site is connected.
+
+    ``told`` is called when webhooks have brought events.
+    """
+    site = Site(settings, told)
+    webhook = [Route("/qbo/webhooks", site.webhooks, methods=["POST"])] if settings.web.verifier_token_file else []
     return Starlette(
         routes=[
-            *told,
+            *webhook,
             Route("/qbo/", site.home),
             Route("/qbo/connect", site.connect),
             Route("/qbo/connect/start", site.start, methods=["GET", "POST"]),
@@ -279,7 +288,10 @@ def create_app(settings: Settings) -> Starlette:
 
 def serve(settings: Settings) -> None:
     """Serve until told to stop. Addresses with codes in them are never logged; forwarded headers are never believed."""
-    _server(settings).run()
+    # The server hands a signal on when it has ended: by an exception, so that the keeper's work ends in peace.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    with Keeper(settings) as keeper:
+        _server(settings, keeper.wake).run()
 
 
 def serve_until(settings: Settings, done: Callable[[], bool]) -> None:
@@ -293,10 +305,10 @@ def serve_until(settings: Settings, done: Callable[[], bool]) -> None:
     thread.join()
 
 
-def _server(settings: Settings) -> uvicorn.Server:
+def _server(settings: Settings, told: Callable[[], None] = lambda: None) -> uvicorn.Server:
     return uvicorn.Server(
         uvicorn.Config(
-            create_app(settings),
+            create_app(settings, told),
             host=settings.web.host,
             port=settings.web.port,
             proxy_headers=False,

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from qbo_sync import config
-from qbo_sync.errors import KitError
-from qbo_sync.intuit import GrantState, TokenStore
+from qbo_sync.errors import KitError, ReconnectNeeded
+from qbo_sync.intuit import WARN_SHARE, Counters, End, EventQueue, Grant, GrantState, TokenStore, Usage, connect_url
 from qbo_sync.miracle import Miracle, load
 from qbo_sync.miracle.database import create_engine
 from qbo_sync.switch import audit as rules
+from qbo_sync.switch.model import Answer
 from qbo_sync.switch.steps.site import Outcome, Site
 
 
@@ -19,7 +20,7 @@ def status(site: Site) -> Outcome:
     """Where the site stands, without asking Intuit anything."""
     tokens = TokenStore(site.settings)
     state = tokens.state()
-    grant = tokens.load()
+    grant = _grant(tokens)
     reading = site.store.newest_reading()
     summary: dict[str, Any] = {
         "connection": state.value,
@@ -27,32 +28,84 @@ def status(site: Site) -> Outcome:
         "realm": site.realm,
         "connected_since": _moment(grant.connected_at if grant else None),
         "token_expires": _moment(grant.refresh_expires_at if grant else None),
+        "hard_expires": _moment(grant.hard_expires_at if grant else None),
+        "days_left": grant.end(datetime.now(UTC)).days if grant else None,
         "last_audit": _moment(reading.read_at if reading else None),
         "findings": rules.counts(reading.findings) if reading else {},
         "last_import": _moment(site.store.last_import()),
         "export_enabled": _export(site),
+        "month": Usage(site.settings, Counters()).month().as_dict(),
+        **_webhooks(site.settings),
     }
     answer = site.answer("status", summary=summary)
     answer.lines = [
-        f"{name.replace('_', ' ')}: {_words(value)}" for name, value in summary.items() if value not in ("", {}, None)
+        f"{name.replace('_', ' ')}: {_words(value)}"
+        for name, value in summary.items()
+        if value not in ("", {}, None) and name not in ("month", "webhooks")
     ]
-    if state is GrantState.disconnected:
-        answer.outcome, answer.next = "waiting", f"a QuickBooks administrator connects: {_connect_page(site)}"
-    elif state is GrantState.reconnect_needed:
-        answer.outcome, answer.next = "reconnect", f"a QuickBooks administrator connects again: {_connect_page(site)}"
-    elif state is GrantState.expiring:
-        answer.outcome, answer.next = "attention", f"connect again before it ends: {_connect_page(site)}"
+    answer.lines += [*_told(summary.get("webhooks")), _asked(summary["month"])]
+    _judge(answer, site, state, grant)
     return Outcome(answer)
+
+
+def _grant(tokens: TokenStore) -> Grant | None:
+    """The grant, as far as it can be read: a damaged one is for :meth:`TokenStore.state` to tell."""
+    try:
+        return tokens.load()
+    except ReconnectNeeded:
+        return None
+
+
+def _judge(answer: Answer, site: Site, state: GrantState, grant: Grant | None) -> None:
+    """Outcome and next step; the connection comes first, then the budget."""
+    page = connect_url(site.settings)
+    if state is GrantState.disconnected:
+        answer.outcome, answer.next = "waiting", f"a QuickBooks administrator connects: {page}"
+        if not site.realm:
+            answer.next = "a QuickBooks administrator connects; the link for it is made by: qbo-sync connect"
+    elif state is GrantState.reconnect_needed:
+        answer.outcome, answer.next = "reconnect", f"a QuickBooks administrator connects again: {page}"
+    elif state is GrantState.expiring and grant is not None:
+        answer.outcome, answer.next = "attention", _before_it_ends(grant.end(datetime.now(UTC)), page)
+    elif answer.summary["month"]["share"] >= WARN_SHARE:
+        answer.outcome = "attention"
+        answer.next = "read less often (audit --since), or ask whoever owns the Intuit app for more reads a month"
+
+
+def _before_it_ends(end: End, page: str) -> str:
+    left = "today" if end.days == 0 else "in 1 day" if end.days == 1 else f"in {end.days} days"
+    if end.for_good:
+        return f"the connection ends for good {left} (Intuit's limit of five years); connect again before: {page}"
+    return f"the connection ends {left} because nothing uses it; any audit renews it, and so does the service qbo-sync serve"
+
+
+def _webhooks(settings: config.Settings) -> dict[str, Any]:
+    if settings.web.verifier_token_file is None:
+        return {}
+    state = EventQueue(settings).state()
+    return {"webhooks": {"waiting": state.count, "last_worked_off": _moment(state.last_worked_off)}}
+
+
+def _told(webhooks: Mapping[str, Any] | None) -> list[str]:
+    if webhooks is None:
+        return []
+    last = webhooks["last_worked_off"]
+    return [f"webhooks: {webhooks['waiting']} wait; {f'last worked off {last}' if last else 'none was worked off yet'}"]
+
+
+def _asked(month: Mapping[str, Any]) -> str:
+    extra = "".join(f"; {month[name]:,} {name}" for name in ("retried", "throttled") if month[name])
+    waited = f"; {month['waited_s']:,} s of waiting for Intuit's limits" if month["waited_s"] else ""
+    return (
+        f"this month: {month['made']:,} requests, {month['rows']:,} rows, {month['metered_by_query']:,} of {month['budget']:,}"
+        f" reads ({month['share']:.1%}){waited}{extra}"
+    )
 
 
 def _words(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{count} {name}" for name, count in value.items())
     return {True: "yes", False: "no"}.get(value, str(value)) if isinstance(value, bool) else str(value)
-
-
-def _connect_page(site: Site) -> str:
-    return site.settings.intuit.redirect_uri.removesuffix("/callback") + "/connect"
 
 
 def _moment(value: datetime | None) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from qbo_sync import config
-from qbo_sync.intuit import Counters, Intuit, Snapshot, TokenStore
+from qbo_sync.intuit import Counters, Intuit, Snapshot, TokenStore, Usage
 from qbo_sync.miracle import Miracle
 from qbo_sync.switch import audit, match, read
 from qbo_sync.switch.codec import sorts
@@ -66,7 +66,7 @@ class Site:
 
     def __init__(self, settings: config.Settings) -> None:
         self.settings = settings
-        self.counters = Counters()
+        self._asked: list[Counters] = []
 
     @cached_property
     def store(self) -> SiteStore:
@@ -82,8 +82,18 @@ class Site:
     def intuit(self) -> Iterator[Intuit]:
         """The connected QBO company. Raises :class:`~qbo_sync.errors.ReconnectNeeded` when there is none."""
         with Intuit.open(self.settings) as intuit:
-            self.counters = intuit.counters
+            self._asked.append(intuit.counters)
             yield intuit
+
+    def requests(self) -> dict[str, Any]:
+        """What this run has asked of Intuit, and this month's share of the budget: ``requests`` of the JSON document."""
+        sums = Counters()
+        for counters in self._asked:
+            sums.add(**counters.as_dict())
+        month = Usage(self.settings, Counters()).month().as_dict()
+        asked = {name: int(number) for name, number in sums.as_dict().items() if name != "waited_s"}
+        month = {name: month[name] for name in ("metered", "metered_by_query", "budget", "share")}
+        return {**asked, "waited_s": round(sums.waited_s, 1), "month": month}
 
     @contextmanager
     def miracle(self) -> Iterator[Miracle]:

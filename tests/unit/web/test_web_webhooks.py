@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from web_site import TOML, VERIFIER, Site, free_port, serving
 
-from qbo_sync.web import WebhookQueue
+from qbo_sync.intuit import EventQueue
 from qbo_sync.web.webhooks import MAX_BYTES, NotAnEvent, parse
 
 EVENT = {
@@ -72,7 +72,7 @@ def test_a_signed_event_is_kept_once_and_only_for_this_user(site: Site) -> None:
     body = json.dumps([EVENT]).encode()
     assert [post(site, body), post(site, body)] == [200, 200]
     assert held(site) == [("4620816365000000001", "customer", "7", "merged", "2026-11-24T09:00:00.123456789Z")]
-    assert WebhookQueue(site.settings).waiting() == 1
+    assert EventQueue(site.settings).state().count == 1
     assert (site.settings.store.directory / "webhooks.db").stat().st_mode & 0o077 == 0
 
 
@@ -85,7 +85,7 @@ def test_the_format_before_is_taken_too_and_known_again_by_its_parts(site: Site)
 @pytest.mark.parametrize("signature", ["", "x", "ö", sign(b"[]"), sign(json.dumps([EVENT]).encode(), "another token")])
 def test_what_intuit_did_not_sign_is_refused_and_not_kept(signature: str, site: Site) -> None:
     assert post(site, json.dumps([EVENT]).encode(), signature.encode().decode("latin-1")) == 401
-    assert WebhookQueue(site.settings).waiting() == 0
+    assert EventQueue(site.settings).state().count == 0
 
 
 def test_the_signature_is_over_the_very_bytes(site: Site) -> None:
@@ -99,7 +99,7 @@ def test_the_signature_is_over_the_very_bytes(site: Site) -> None:
 )
 def test_a_signed_body_in_no_known_form_is_refused(body: bytes, site: Site) -> None:
     assert post(site, body) == 400
-    assert WebhookQueue(site.settings).waiting() == 0
+    assert EventQueue(site.settings).state().count == 0
 
 
 def test_a_huge_body_is_not_read_to_its_end(site: Site) -> None:
@@ -120,7 +120,7 @@ def test_the_look_alike_is_heard(site: Site) -> None:
         sent = {"events": [{"name": "Customer", "id": "5", "operation": "Update"}], "format": form}
         requests.post(f"{site.lab}/lab/webhook", json=sent, timeout=10).raise_for_status()
     until = time.monotonic() + 20
-    while WebhookQueue(site.settings).waiting() < 2 and time.monotonic() < until:
+    while EventQueue(site.settings).state().count < 2 and time.monotonic() < until:
         time.sleep(0.02)
     assert [row[:4] for row in held(site)] == [(site.realm, "customer", "5", "updated")] * 2
 
