@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 
 from markupsafe import Markup
@@ -70,14 +71,20 @@ class KindSection:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A list of any columns; ``rows`` are at most :data:`LIMIT` of ``number``; ``figures`` says which columns hold numbers."""
+    """A list of any columns; ``rows`` are at most :data:`LIMIT` of ``number`` lines.
+
+    ``records`` is how many records they are about, ``figures`` says which columns hold numbers, ``again`` which lines are about
+    the record of the line before.
+    """
 
     title: str
     meaning: str
     columns: tuple[str, ...]
     figures: tuple[bool, ...]
+    records: int
     number: int
     rows: tuple[tuple[str, ...], ...]
+    again: tuple[bool, ...]
 
 
 def render(story: Story) -> str:
@@ -128,8 +135,9 @@ def _bars(story: Story) -> list[Bar]:
     if story.answer.command == "reconcile":
         figures = story.answer.summary
         return [
-            Bar("The same on both sides", int(figures.get("equal", 0)), "new"),
-            Bar("Different", int(figures.get("different", 0)), "blocker"),
+            Bar("The same on both sides", int(figures.get("equal", 0)) - int(figures.get("details", 0)), "new"),
+            Bar("Same record, other details", int(figures.get("details", 0)), "info"),
+            Bar("Do not agree", int(figures.get("different", 0)), "blocker"),
             Bar("Only in QuickBooks Online", int(figures.get("only_qbo", 0)), "warning"),
             Bar("Only in Miracle Service", int(figures.get("only_miracle", 0)), "accepted"),
         ]
@@ -177,9 +185,16 @@ def _table(title: str, rows: Sequence[Mapping[str, Any]]) -> Table:
         words.TABLE.get(title, ""),
         tuple(words.column_title(key) for key in keys),
         tuple(all(_is_figure(row.get(key)) for row in rows) for key in keys),
+        len({_record(row) or place for place, row in enumerate(rows)}),
         len(rows),
         tuple(tuple(_cell(key, row.get(key)) for key in keys) for row in rows[:LIMIT]),
+        tuple(bool(_record(row)) and _record(row) == _record(before) for before, row in pairwise([{}, *rows[:LIMIT]])),
     )
+
+
+def _record(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What record a line is about, where several lines can be about one."""
+    return (row.get("kind"), row.get("qbo_id"), row.get("miracle_id")) if "field" in row else ()
 
 
 def _is_figure(value: Any) -> bool:
@@ -192,6 +207,8 @@ def _shown_columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     def tells(key: str) -> bool:
         values = {words.said(row.get(key)) for row in rows}
         constant = len(values) == 1 and len(rows) > 1
+        if key in ("qbo_id", "miracle_id") and "field" in words.columns(rows):
+            return False  # the workbook has them
         return key == "decision" or not (values <= _NOTHING or (constant and key in dull))
 
     # In a list to tick the reason is the run that made the row; elsewhere it is what a person reads first.
@@ -201,11 +218,8 @@ def _shown_columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _cell(key: str, value: Any) -> str:
-    """A value for reading: kinds by their title, an open decision as a box to tick on paper."""
-    text = words.said(value)
-    if key == "kind":
-        return words.kind_title(text)
-    return text or ("☐" if key == "decision" else "")
+    """A value for reading; an open decision as a box to tick on paper."""
+    return words.value_of(key, value) or ("☐" if key == "decision" else "")
 
 
 def _facts(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

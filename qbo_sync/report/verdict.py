@@ -95,13 +95,14 @@ def _waiting(counts: Mapping[Kind, Mapping[str, int]], rows: Sequence[PlannedRow
 
 
 def _reconcile_verdict(summary: Mapping[str, Any]) -> str:
-    equal = int(summary.get("equal", 0))
-    off = int(summary.get("different", 0)) + int(summary.get("only_qbo", 0))
-    extra = int(summary.get("only_miracle", 0))
-    said = f"Both sides agree: {count(equal, 'record')} {_are(equal)} the same."
-    if off:
-        said = f"{count(off, 'record')} {'does' if off == 1 else 'do'} not agree; {equal:,} {_are(equal)} the same."
-    return said + (f" {count(extra, 'record exists', 'records exist')} only in Miracle Service, which is fine." if extra else "")
+    names = ("equal", "details", "different", "only_qbo", "only_miracle")
+    equal, details, different, missing, extra = (int(summary.get(name, 0)) for name in names)
+    off = [f"{count(different, 'record')} {'does' if different == 1 else 'do'} not agree."] if different else []
+    off += [f"{count(missing, 'record')} of QuickBooks Online {_are(missing)} not in Miracle Service."] if missing else []
+    said = [*off, f"{equal:,} agree."] if off else [f"Both sides agree: {count(equal, 'record')}."]
+    said += [f"{details:,} of them differ{'s' if details == 1 else ''} in details, which stops nothing."] if details else []
+    said += [f"{count(extra, 'record exists', 'records exist')} only in Miracle Service, which is fine."] if extra else []
+    return " ".join(said)
 
 
 def _review_verdict(listed: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -91,6 +92,11 @@ TO_DECIDE = (Result.WEAK, Result.CONFLICT, Result.INVALID)
 
 # What the tables of a report are about, where the title alone does not say it.
 TABLE = {
+    "Do not agree": "The accounting export goes by these: full names, and the numbers of payment terms. Correct one side.",
+    "Only in QuickBooks Online": "Import these, or decide “skip” in the plan's workbook.",
+    "Same record, other details": "Both sides have these records. Where an address, a price or a reference differs, each side "
+    "keeps its own; nothing is stopped by it.",
+    "Only in Miracle Service": "Nothing to do; these stay as they are.",
     "Unused, but something is open": "Nobody has used these lately, but a balance, a stock or an open document holds them. "
     "They stay active until that is settled.",
     "Perhaps entered twice": "Each group shares a name, an e-mail address, a phone number or a part number. "
@@ -120,6 +126,8 @@ _COLUMN = {
     "only_qbo": "Only in QuickBooks Online",
     "only_miracle": "Only in Miracle Service",
     "before": "Done before",
+    "different": "Do not agree",
+    "details": "Same record, other details",
     "held": "Still open",
     "open_amount": "Open amount",
 }
@@ -150,6 +158,21 @@ def column_title(key: str) -> str:
     return _COLUMN.get(key) or _readable(key)
 
 
+_FIELD_WORDS = {"bill": "billing", "ship": "shipping", "email": "e-mail", "region": "state or region", "postcode": "postal code"}
+
+
+def field_title(name: str) -> str:
+    """What a person calls a field of a record: ``Billing line 1``, ``Payment term``."""
+    text = re.sub(r"(\D)(\d)$", r"\1 \2", name.removesuffix("_id"))
+    return _readable(" ".join(_FIELD_WORDS.get(word, word) for word in text.split("_")))
+
+
+def value_of(key: str, value: Any) -> str:
+    """A table's value for reading: kinds and fields by what people call them."""
+    text = said(value)
+    return kind_title(text) if key == "kind" else field_title(text) if key == "field" and text else text
+
+
 def _readable(name: str) -> str:
     text = name.replace("_", " ")
     return text[:1].upper() + text[1:]
@@ -177,8 +200,6 @@ def tables_of(story: Story) -> dict[str, Sequence[Mapping[str, Any]]]:
     """The tables of a report: those given; otherwise the answer's items, for a report that lists nothing else."""
     if story.tables or story.findings or story.rows:
         return dict(story.tables)
-    if story.answer.command == "reconcile":
-        return _differences(story.answer.items)
     if story.answer.command == "doctor":
         return {"Checklist": [_check(item) for item in story.answer.items]}
     return {"Details": story.answer.items} if story.answer.items else {}
@@ -186,22 +207,6 @@ def tables_of(story: Story) -> dict[str, Sequence[Mapping[str, Any]]]:
 
 def _check(item: Mapping[str, Any]) -> dict[str, Any]:
     return {"name": item.get("id"), "state": item.get("result"), "seen": item.get("qbo"), "remedy": item.get("remedy")}
-
-
-def _differences(items: Sequence[Mapping[str, Any]]) -> dict[str, Sequence[Mapping[str, Any]]]:
-    """A reconciliation's items as one table per result; where only Miracle has the row, its reason is the name there."""
-    found: dict[str, list[Mapping[str, Any]]] = {}
-    for item in items:
-        alone = item.get("result") == "only_miracle"
-        line = {
-            "name": item.get("reason" if alone else "qbo"),
-            "kind": item.get("kind"),
-            "qbo_id": item.get("id"),
-            "miracle_id": item.get("miracle"),
-            "reason": "" if alone else item.get("reason"),
-        }
-        found.setdefault(column_title(str(item.get("result", "other"))), []).append(line)
-    return dict(found)
 
 
 def ticks(rows: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:

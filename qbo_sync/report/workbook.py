@@ -106,11 +106,16 @@ def _table_sheets(story: Story) -> list[_Sheet]:
             _Sheet(
                 words.kind_title(title),
                 keys if ticked else tuple(map(words.column_title, keys)),
-                [tuple(row.get(key) for key in keys) for row in rows],
+                [tuple(_table_value(key, row.get(key), plain=ticked) for key in keys) for row in rows],
                 words.ticks(rows),
             )
         )
     return sheets
+
+
+def _table_value(key: str, value: Any, *, plain: bool) -> Any:
+    """As it is in a list that a command reads back, and for figures; else in a person's words."""
+    return value if plain or key not in ("kind", "field") else words.value_of(key, value)
 
 
 def _summary(sheet: Worksheet, story: Story, sheets: Sequence[tuple[str, _Sheet]]) -> None:

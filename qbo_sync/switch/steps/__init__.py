@@ -1,7 +1,8 @@
 """The steps of the guide as functions: each takes a site, does one command's work and gives back what to show."""
 
 from qbo_sync.switch.steps.auditing import accept, audit, fix
-from qbo_sync.switch.steps.finishing import discard, export_status, reconcile, review, set_export, undo
+from qbo_sync.switch.steps.exporting import export_status, reconcile, set_export
+from qbo_sync.switch.steps.finishing import discard, review, undo
 from qbo_sync.switch.steps.importing import import_, make_plan
 from qbo_sync.switch.steps.inactivating import apply as prepare_apply
 from qbo_sync.switch.steps.inactivating import revert as prepare_revert

@@ -104,9 +104,26 @@ def review_tables() -> dict[str, list[dict[str, str]]]:
 
 
 def reconcile_answer() -> Answer:
+    details = [{"field": "bill_line1", "qbo": "4581 Finch St.", "miracle": "Finch Street 4581"}]
     items = [
         {"id": "5", "kind": "payment_term", "qbo": "Net 30", "miracle": "4", "result": "different", "reason": "31 days there"},
         {"id": "7", "kind": "customer", "qbo": "Cool Cars", "miracle": "", "result": "only_qbo", "reason": "not imported yet"},
-        {"id": "", "kind": "supplier", "qbo": "", "miracle": "88", "result": "only_miracle", "reason": "Norton Lumber"},
+        {"id": "1", "kind": "customer", "qbo": "Amy", "miracle": "8", "result": "equal", "reason": "", "differences": details},
+        {"id": "", "kind": "supplier", "qbo": "", "miracle": "88", "result": "only_miracle", "name": "Norton Lumber"},
     ]
-    return Answer("reconcile", "acme", "attention", {"equal": 41, "different": 1, "only_qbo": 1, "only_miracle": 1}, items)
+    summary = {"equal": 41, "different": 1, "only_qbo": 1, "only_miracle": 1, "details": 1}
+    return Answer("reconcile", "acme", "attention", summary, items)
+
+
+def reconcile_tables() -> dict[str, list[dict[str, str]]]:
+    term = {"name": "Net 30", "kind": "payment_term", "qbo_id": "5", "miracle_id": "4"}
+    amy = {"name": "Amy", "kind": "customer", "qbo_id": "1", "miracle_id": "8"}
+    return {
+        "Do not agree": [{**term, "field": "", "reason": "31 days there"}],
+        "Only in QuickBooks Online": [{"name": "Cool Cars", "kind": "customer", "reason": "not imported yet", "qbo_id": "7"}],
+        "Same record, other details": [
+            {**amy, "field": "bill_line1", "qbo": "4581 Finch St.", "miracle": "Finch Street 4581"},
+            {**amy, "field": "payment_term_id", "qbo": "Net 30", "miracle": ""},
+        ],
+        "Only in Miracle Service": [{"name": "Norton Lumber", "kind": "supplier", "miracle_id": "88"}],
+    }

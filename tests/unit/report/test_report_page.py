@@ -181,10 +181,12 @@ def test_a_long_list_is_cut_and_says_where_the_rest_is(tmp_path: Path) -> None:
 
 
 def test_a_reconciliation_lists_the_differences_by_what_they_are(tmp_path: Path) -> None:
-    text = Page(page(tmp_path, sample.reconcile_answer())).text
-    order = ["Different (1)", "Net 30", "31 days there", "Only in QuickBooks Online (1)", "Cool Cars", "not imported yet"]
-    places = [text.index(said) for said in [*order, "Only in Miracle Service (1)", "Norton Lumber"]]
+    text = Page(page(tmp_path, sample.reconcile_answer(), tables=sample.reconcile_tables())).text
+    order = ["Do not agree (1)", "Net 30", "31 days there", "Only in QuickBooks Online (1)", "Cool Cars", "not imported yet"]
+    order += ["Same record, other details (1)", "Amy", "Billing line 1", "4581 Finch St.", "Finch Street 4581"]
+    places = [text.index(said) for said in order]
     assert places == sorted(places)
+    assert text.rindex("Only in Miracle Service (1)") < text.index("Norton Lumber")
 
 
 def test_a_refused_import_says_why(tmp_path: Path) -> None:

@@ -122,4 +122,4 @@ def test_lines_of_a_step_keep_their_own_indent() -> None:
 
 def test_the_figures_of_a_summary_have_their_names_in_full() -> None:
     text = shown(sample.reconcile_answer(), terminal=True)
-    assert "Only in QuickBooks Online  1" in text
+    assert "Only in QuickBooks Online   1" in text

@@ -47,9 +47,10 @@ SKIPPED = sample.planned("6", "f", Result.WEAK, decision="skip")
         (of("import", MATCHED), "Nothing new came in: Miracle Service already had every record that could be imported."),
         (
             verdict(sample.reconcile_answer()),
-            "2 records do not agree; 41 are the same. 1 record exists only in Miracle Service, which is fine.",
+            "1 record does not agree. 1 record of QuickBooks Online is not in Miracle Service. 41 agree. "
+            "1 of them differs in details, which stops nothing. 1 record exists only in Miracle Service, which is fine.",
         ),
-        (verdict(Answer("reconcile", "acme", "ok", {"equal": 3})), "Both sides agree: 3 records are the same."),
+        (verdict(Answer("reconcile", "acme", "ok", {"equal": 3})), "Both sides agree: 3 records."),
         (verdict(Answer("doctor", "acme", "attention", {"done": 4, "missing": 1})), "1 thing is still missing."),
         (verdict(Answer("doctor", "acme", "ok", {"done": 5, "missing": 0})), "Everything on the checklist is in place."),
         (verdict(Answer("import", "acme", "blocked")), "The import was refused; nothing was written to Miracle Service."),
