@@ -257,6 +257,15 @@ def profile_check(context: typer.Context) -> None:
     run(context, "profile check", steps.profile_check)
 
 
+@profile_app.command("draft")
+def profile_draft(
+    context: typer.Context,
+    output: Annotated[Path | None, typer.Option(help="Where to write it; beside the reports without it.")] = None,
+) -> None:
+    """Propose a profile for a database that nobody has described yet."""
+    run(context, "profile draft", lambda site: steps.profile_draft(site, output))
+
+
 @audit_app.callback()
 def audit(
     context: typer.Context,

@@ -73,7 +73,7 @@ class Miracle:
         problems: list[str] = []
         with unreachable_if_down(self.engine):
             inspector = inspect(self.engine)
-            for table, columns in sorted(self._declared().items()):
+            for table, columns in sorted(self.declared().items()):
                 if not inspector.has_table(table):
                     problems.append(f"table '{table}' is missing")
                     continue
@@ -81,10 +81,11 @@ class Miracle:
                 problems += [f"column '{table}.{column}' is missing" for column in sorted(columns - there)]
         return problems
 
-    def _declared(self) -> dict[str, set[str]]:
+    def declared(self) -> dict[str, set[str]]:
+        """Every table that the profile declares, with the columns of it that it names."""
         declared: dict[str, set[str]] = {}
         for part in self.profile.kinds.values():
-            declared.setdefault(part.table, set()).update({part.id, *part.columns.values()})
+            declared.setdefault(part.table, set()).update({part.id, *part.columns.values(), *part.defaults})
             for table, column in part.referred_by:
                 declared.setdefault(table, set()).add(column)
         if taxes := self.profile.taxes:
@@ -108,14 +109,16 @@ class Miracle:
         return self._tables[name]
 
     def lengths(self, kind: str) -> dict[str, int]:
-        """The longest text each field's column takes, in characters, where the column has a limit."""
+        """The longest text each field's column takes, in characters, where the column or the profile has a limit."""
         part = self.profile.kinds[kind]
         columns = self.table(part.table).c
-        return {
+        found = {
             field: length
             for field, column in part.columns.items()
             if (length := getattr(columns[column].type, "length", None)) and field not in DECIMALS
         }
+        declared = self.profile.lengths.get(kind, {})
+        return found | {field: min(length, found.get(field, length)) for field, length in declared.items()}
 
     def rows(self, kind: str, *, ids: Sequence[str] = (), connection: Connection | None = None) -> Iterator[dict[str, Any]]:
         """All rows of a kind in order of id, as our fields plus ``id`` (text); with ``ids`` only those (at most 1000)."""

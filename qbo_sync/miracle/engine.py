@@ -55,6 +55,9 @@ LOCKS = {
 ROW_STATES = {"P0001", "0A000", "42809"}
 ROW_ERRORS = {"mysql": {1644, 3819, 4025}, "mssql": {245, 515, 547, 2601, 2627, 2628, 8115, 8152, 50000}}
 
+# A missing permission, which PyMySQL files under the errors of a lost connection.
+DENIED = {"mysql": {1044, 1142, 1143, 1227, 1370}}
+
 
 def create_engine(settings: config.Miracle) -> Engine:
     """An engine for the site's database; the password comes from its file."""
@@ -158,8 +161,11 @@ def concerns_a_row(engine: Engine, error: exc.DBAPIError) -> bool:
         return True
     if family(engine) == "postgresql":
         return getattr(error.orig, "sqlstate", None) in ROW_STATES
-    code = error.orig.args[0] if error.orig is not None and error.orig.args else None
-    return code in ROW_ERRORS.get(family(engine), ())
+    return _code(error) in ROW_ERRORS.get(family(engine), ())
+
+
+def _code(error: exc.DBAPIError) -> Any:
+    return error.orig.args[0] if error.orig is not None and error.orig.args else None
 
 
 def said(error: exc.DBAPIError) -> str:
@@ -178,14 +184,20 @@ def unreachable_if_down(engine: Engine) -> Iterator[None]:
     try:
         yield
     except (exc.OperationalError, exc.InterfaceError) as error:
+        if _code(error) in DENIED.get(family(engine), ()):
+            raise _refused(place, error) from error
         raise Unreachable(
             f"the Miracle Service database did not answer ({place})",
             seen=said(error),
             next="check that the database server runs and that the settings under [miracle] are right, then run this again",
         ) from error
     except exc.DBAPIError as error:
-        raise KitError(
-            f"the Miracle Service database refused a statement ({place})",
-            seen=said(error),
-            next="check that the database user may read and write the tables of the profile, then run this again",
-        ) from error
+        raise _refused(place, error) from error
+
+
+def _refused(place: str, error: exc.DBAPIError) -> KitError:
+    return KitError(
+        f"the Miracle Service database refused a statement ({place})",
+        seen=said(error),
+        next="see what is missing with: qbo-sync profile check",
+    )

@@ -35,6 +35,11 @@ def tables(dialect: str) -> Journal:
     return Journal(metadata, _link(metadata), _run(metadata), _row(metadata))
 
 
+def probe(schema: str | None) -> Table:
+    """A table that is made and rolled back, to see whether ours could be made."""
+    return Table("qbo_sync_probe", MetaData(schema=schema), Column("id", Integer, primary_key=True, autoincrement=False))
+
+
 def _link(metadata: MetaData) -> Table:
     # state: made (by an import), matched (was there), decided (a person linked it), removed (discarded or deleted in step 4).
     return Table(

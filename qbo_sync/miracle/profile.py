@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from importlib import resources
 from pathlib import Path
 
@@ -18,11 +19,15 @@ class _Part(BaseModel):
 
 
 class KindMap(_Part):
-    """One record kind: its table, its id column, our fields → its columns, and who points at its rows."""
+    """One record kind: its table, its id column, our fields → its columns, and who points at its rows.
+
+    ``defaults``: what an import writes into a column of the site's own, or into one of ours that QuickBooks leaves empty.
+    """
 
     table: str
     id: str = "id"
     columns: dict[str, str]
+    defaults: dict[str, str | int | bool | Decimal] = {}
     references: dict[str, str] = {}
     referred_by: tuple[tuple[str, str], ...] = ()
 
@@ -33,6 +38,8 @@ class KindMap(_Part):
         unknown = [f"{field} → {kind}" for field, kind in self.references.items() if kind not in (*KINDS, "tax_code")]
         if unknown:
             raise ValueError(f"references to unknown kinds: {', '.join(unknown)}")
+        if self.id in self.defaults:
+            raise ValueError(f"defaults names the id column '{self.id}': each row needs its own")
         missing = sorted(set(self.references) - set(self.columns))
         if missing:
             raise ValueError(f"references without a column: {', '.join(missing)}")
@@ -101,7 +108,7 @@ class ExportSwitch(_Part):
 
 
 class Profile(_Part):
-    """A whole profile."""
+    """A whole profile. ``lengths``: kind → field → longest text, where the database itself does not say (a view, SQLite)."""
 
     profile: str
     kinds: dict[str, KindMap]

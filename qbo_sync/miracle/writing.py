@@ -446,6 +446,13 @@ def _values(part: KindMap, table: Table, pending: Sequence[Pending]) -> tuple[li
         if convert is not None:
             for row in rows:
                 row[position] = None if row[position] is None else convert(row[position])
+    for column, constant in part.defaults.items():
+        if column not in columns:
+            columns.append(column)
+            rows = [[*row, constant] for row in rows]
+        else:
+            position = columns.index(column)
+            rows = [[*row[:position], constant if row[position] is None else row[position], *row[position + 1 :]] for row in rows]
     return columns, rows
 
 

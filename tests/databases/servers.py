@@ -46,7 +46,8 @@ exec "$bin/postgres" "$@" -c "port=$PORT" -c listen_addresses=127.0.0.1 -c hba_f
 """
 
 MARIADB = """set -e
-printf '%s;\n' "CREATE USER kit@localhost IDENTIFIED BY '$PASSWORD'" "GRANT ALL ON *.* TO kit@localhost" >/tmp/setup.sql
+printf '%s;\n' "CREATE USER kit@localhost IDENTIFIED BY '$PASSWORD'" \
+  "GRANT ALL ON *.* TO kit@localhost WITH GRANT OPTION" >/tmp/setup.sql
 mkdir -p /tmp/run
 exec /usr/sbin/mariadbd --no-defaults --datadir=/var/lib/mysql --socket=/tmp/run/socket --pid-file=/tmp/run/pid \
   --bind-address=127.0.0.1 --port="$PORT" --init-file=/tmp/setup.sql --character-set-server=utf8mb4

@@ -6,8 +6,9 @@ from qbo_sync.switch.steps.finishing import discard, review, undo
 from qbo_sync.switch.steps.importing import import_, make_plan
 from qbo_sync.switch.steps.inactivating import apply as prepare_apply
 from qbo_sync.switch.steps.inactivating import revert as prepare_revert
-from qbo_sync.switch.steps.looking import doctor, profile_check, status
+from qbo_sync.switch.steps.looking import doctor, status
 from qbo_sync.switch.steps.preparing import prepare
+from qbo_sync.switch.steps.profiles import profile_check, profile_draft
 from qbo_sync.switch.steps.site import Outcome, Site
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "prepare_apply",
     "prepare_revert",
     "profile_check",
+    "profile_draft",
     "reconcile",
     "review",
     "set_export",

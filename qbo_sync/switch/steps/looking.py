@@ -1,4 +1,4 @@
-"""Commands that only look: status, doctor, profile check."""
+"""Commands that only look: status, doctor."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from typing import Any
 from qbo_sync import config
 from qbo_sync.errors import KitError, ReconnectNeeded
 from qbo_sync.intuit import WARN_SHARE, Counters, End, EventQueue, Grant, GrantState, TokenStore, Usage, connect_url
-from qbo_sync.miracle import Miracle, load
-from qbo_sync.miracle.database import create_engine
 from qbo_sync.switch import audit as rules
 from qbo_sync.switch.model import Answer
 from qbo_sync.switch.steps.site import Outcome, Site
@@ -118,19 +116,6 @@ def _export(site: Site) -> bool | None:
             return miracle.export_enabled()
     except KitError:
         return None
-
-
-def profile_check(site: Site) -> Outcome:
-    """Compare the profile with the real tables and name everything that is missing."""
-    profile = load(site.settings.miracle.profile)
-    with Miracle(create_engine(site.settings.miracle), profile, "") as miracle:
-        problems = miracle.check()
-    answer = site.answer("profile check", summary={"profile": profile.profile, "problems": len(problems)})
-    answer.items = [{"id": str(n), "kind": "profile", "result": problem} for n, problem in enumerate(problems, start=1)]
-    answer.lines = problems or [f"the profile '{profile.profile}' fits the database"]
-    if problems:
-        answer.outcome, answer.next = "attention", "mend the profile or the database, then run this again"
-    return Outcome(answer)
 
 
 def doctor(site: Site) -> Outcome:
