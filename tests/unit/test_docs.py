@@ -121,7 +121,7 @@ def test_commands_on_a_page_exist_with_their_options(page: Path) -> None:
 
 
 def test_a_command_that_does_not_exist_is_noticed() -> None:
-    assert problem_with(["profile", "draft"]) == "no command profile draft"
+    assert problem_with(["profile", "guess"]) == "no command profile guess"
     assert problem_with(["audit", "--until"]) == "--until"
     assert problem_with(["export", "enable"]) == ""
     assert sum(1 for page in OURS for _ in calls(page)) > 30
