@@ -16,7 +16,14 @@ TOP = Path(__file__).resolve().parents[1]
 
 @contextmanager
 def running(name: str, *args: str) -> Iterator[str]:
-    """Start ``python -m lab.<name>`` with these arguments and give its base address; it is stopped at the end.
+    """Start ``python -m lab.<name>`` with these arguments and give its base address; see :func:`started`."""
+    with started(name, *args) as (address, _):
+        yield address
+
+
+@contextmanager
+def started(name: str, *args: str) -> Iterator[tuple[str, int]]:
+    """Start ``python -m lab.<name>``, give its base address and its process's id; it is stopped at the end.
 
     It listens on a free port unless ``--port`` says otherwise. When it does not start, ``RuntimeError`` says what it said.
     """
@@ -30,7 +37,7 @@ def running(name: str, *args: str) -> Iterator[str]:
             env={**os.environ, "PYTHONPATH": path},
         )
         try:
-            yield _address(name, process, errors)
+            yield _address(name, process, errors), process.pid
         finally:
             process.terminate()
             process.wait(timeout=10)

@@ -22,6 +22,8 @@ USAGE = """usage: ./kit COMMAND [ARGUMENTS]
   bench import                measure importing it
   bench kills|refresh_kills   kill imports, and renewals of the connection, again and again
   bench faults                meet every fault of Intuit at every request; writes docs/faults.md
+  bench pace [--minutes N]    read at Intuit's limits for so long, never above them
+  bench pages                 how fast the Intuit look-alike itself is
   docs                        write the generated parts of docs/ anew
 """
 
@@ -54,6 +56,8 @@ BENCHES = {
     "intuit": "tests.bench.intuit",
     "refresh_kills": "tests.bench.refresh_kills",
     "faults": "tests.bench.faults",
+    "pages": "tests.bench.pages",
+    "pace": "tests.bench.pace",
     "import": "tests.bench.importing",
     "kills": "tests.bench.kills",
 }

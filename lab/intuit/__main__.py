@@ -14,10 +14,11 @@ from lab.intuit import limits
 from lab.intuit.app import make_app
 from lab.intuit.clock import Clock
 from lab.intuit.company import Company
-from lab.intuit.generate import Sizes, generate
+from lab.intuit.generate import generate
 from lab.intuit.grants import App, Grants
 from lab.intuit.history import add_history
 from lab.intuit.load import LoadError, fill, load_folder
+from lab.intuit.made.seed import Sizes
 from lab.intuit.state import Lab, Latency
 
 SEED = 1

@@ -57,7 +57,9 @@ class Front:
 
     async def _delayed(self, scope: Scope, receive: Receive, send: Send) -> None:
         if pause := self.lab.latency.seconds(self.random):
-            await asyncio.sleep(pause)
+            # Half of it on the way there, before anything is counted, and half on the way back.
+            await asyncio.sleep(pause / 2)
+            send = _late(send, pause / 2)
         if not self.lab.faults:
             await self.app(scope, receive, send)
             return
@@ -157,6 +159,17 @@ class Front:
     async def _bad_gzip(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The answer, called compressed, which it is not."""
         await self.app(scope, receive, _with_header(send, b"content-encoding", b"gzip"))
+
+
+def _late(send: Send, seconds: float) -> Send:
+    """``send`` that waits before the answer begins."""
+
+    async def late(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            await asyncio.sleep(seconds)
+        await send(message)
+
+    return late
 
 
 async def _closed(scope: Scope, receive: Receive, _send: Send) -> None:

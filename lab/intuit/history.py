@@ -11,7 +11,9 @@ from datetime import UTC, date, datetime, time, timedelta
 
 from lab.intuit.clock import row_time
 from lab.intuit.company import Company, Row
-from lab.intuit.generate import COGS, USD, Generator, Sizes
+from lab.intuit.generate import Generator
+from lab.intuit.made.items import COGS
+from lab.intuit.made.seed import USD, Sizes
 from lab.intuit.transactions import settled
 
 KINDS = ("Invoice", "Invoice", "Bill", "SalesReceipt", "Payment", "Estimate", "Invoice", "Bill", "Purchase", "Invoice")
@@ -40,7 +42,7 @@ class History:
         """Put ``count`` transactions of all kinds into the company."""
         for number in range(count):
             kind = KINDS[number % len(KINDS)]
-            chance = random.Random(f"{self.maker.seed} transaction {number}")
+            chance = random.Random(f"{self.maker.seed.seed} transaction {number}")
             day = self._day(number, chance)
             made = row_time(datetime.combine(day, time(18), UTC))
             row = {"domain": "QBO", "sparse": False, "Id": str(number + 1), "SyncToken": "0"}
@@ -65,18 +67,18 @@ class History:
                 return number
 
     def _customer(self, chance: random.Random) -> dict[str, str]:
-        number = self._pick(chance, self.maker.sizes.customers, self.maker.customer_active)
-        return {"value": self.maker.customer_id(number), "name": self.maker.customer_name(number)}
+        number = self._pick(chance, self.maker.seed.sizes.customers, self.maker.customers.active)
+        return {"value": self.maker.customers.id(number), "name": self.maker.customers.name(number)}
 
     def _vendor(self, chance: random.Random) -> dict[str, str]:
-        row = self.maker.vendor(self._pick(chance, self.maker.sizes.vendors, self.maker.vendor_active))
+        row = self.maker.vendors.row(self._pick(chance, self.maker.seed.sizes.vendors, self.maker.vendors.active))
         return {"value": row["Id"], "name": row["DisplayName"]}
 
     def _sale(self, chance: random.Random) -> Row:
         return {"CustomerRef": self._customer(chance), "Line": [self._sold(chance) for _ in range(chance.randrange(1, 4))]}
 
     def _sold(self, chance: random.Random) -> Row:
-        item = self.maker.item(self._pick(chance, self.maker.sizes.items, self.maker.item_active))
+        item = self.maker.items.row(self._pick(chance, self.maker.seed.sizes.items, self.maker.items.active))
         quantity = chance.randrange(1, 5)
         reference = {"value": item["Id"], "name": item["FullyQualifiedName"]}
         detail = {"ItemRef": reference, "UnitPrice": item["UnitPrice"], "Qty": quantity, "TaxCodeRef": {"value": "NON"}}

@@ -86,9 +86,9 @@ def _peer_pages(entity: Any, where: str, qb: Any) -> Iterator[int]:
         yield found
 
 
-def peak_mb() -> float:
-    """The most memory this process ever held; ``getrusage`` would name that of the process which started it."""
-    for line in Path("/proc/self/status").read_text().splitlines():
+def peak_mb(process: int | str = "self") -> float:
+    """The most memory a process ever held; ``getrusage`` would name that of the process which started it."""
+    for line in Path(f"/proc/{process}/status").read_text().splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) / 1024
     raise RuntimeError("this system does not say how much memory a process held")

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lab.intuit.generate import MANY, Generator, Sizes, generate
+from lab.intuit.generate import MANY, Generator, generate
+from lab.intuit.made.seed import Sizes
 
 if TYPE_CHECKING:
     from tests.contract.conftest import Caller
@@ -141,7 +142,7 @@ def test_a_very_large_company_made_by_several_processes_has_the_same_rows() -> N
     company, maker = generate("1", 5, sizes), Generator(5, sizes)
     assert len(company["Customer"].rows) == sizes.customers
     for number in (0, 999, 1000, 15_999, 16_000, MANY - 1, MANY):
-        assert company["Customer"].get(maker.customer_id(number)) == maker.customer(number)
+        assert company["Customer"].get(maker.customers.id(number)) == maker.customers.row(number)
 
 
 @pytest.fixture(scope="module")
@@ -190,7 +191,7 @@ def test_every_reference_leads_to_a_row_and_parents_of_active_rows_are_active(la
 
 def test_nothing_was_made_or_changed_after_today_however_large_the_company() -> None:
     maker = Generator(1, Sizes(1_000_000, 2, 2))
-    rows = [maker.customer(number) for number in (*range(0, 1_000_000, 50_000), *range(999_900, 1_000_000))]
+    rows = [maker.customers.row(number) for number in (*range(0, 1_000_000, 50_000), *range(999_900, 1_000_000))]
     assert max(row["MetaData"]["LastUpdatedTime"] for row in rows) < "2026-01-01"
 
 
@@ -208,6 +209,12 @@ def test_it_holds_what_makes_such_companies_hard(large: dict[str, list[dict[str,
         assert all(row.get("DisplayName", row.get("Name")).endswith(" (deleted)") for row in inactive)
     assert any("," in row.get("PrimaryEmailAddr", {}).get("Address", "") for row in large["Customer"])
     assert any(row.get("TaxIdentifier", "").startswith("XXXXXX") for row in large["Vendor"])
+    assert any(row.get("PrimaryTaxIdentifier", "").startswith("XXXXX") for row in large["Customer"])
+    assert any(row.get("ParentRef") for row in large["Department"])
+    assert large["Attachable"][0]["AttachableRef"][0]["EntityRef"]["value"] == large["Vendor"][0]["Id"]
+    assert any(row.get("PrimaryTaxIdentifier", "").startswith("XXXXX") for row in large["Customer"])
+    assert any(row.get("ParentRef") for row in large["Department"])
+    assert large["Attachable"][0]["AttachableRef"][0]["EntityRef"]["value"] == large["Vendor"][0]["Id"]
     balances = {row["Id"]: row for row in large["Customer"]}
     child = next(row for row in large["Customer"] if row.get("Level") == 4 and row["Balance"])
     parent = balances[child["ParentRef"]["value"]]

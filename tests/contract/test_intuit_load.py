@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from lab.intuit.company import Company
-from lab.intuit.generate import Sizes, generate
+from lab.intuit.generate import generate
 from lab.intuit.load import LoadError, fill, load_folder, merge_answer
+from lab.intuit.made.seed import Sizes
 
 
 def vendor(row_id: str, token: str, updated: str, **more: Any) -> dict[str, Any]:
