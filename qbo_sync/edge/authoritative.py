@@ -156,12 +156,13 @@ class NoReply(Exception):
     """A server gave no usable answer; the text says why."""
 
 
-def ask(server: Server, name: str, rdtype: str, *, tcp: bool = False) -> dns.message.Message:
+def ask(server: Server, name: str, rdtype: str, *, tcp: bool = False, dnssec: bool = False) -> dns.message.Message:
     """One question to one server, without recursion; UDP is tried twice and goes over to TCP when the answer doesn't fit.
+    ``dnssec`` asks for the signatures too.
 
     Raises :class:`NoReply`.
     """
-    query = dns.message.make_query(name, rdtype, use_edns=0, payload=UDP_PAYLOAD, flags=0)
+    query = dns.message.make_query(name, rdtype, use_edns=0, want_dnssec=dnssec, payload=UDP_PAYLOAD, flags=0)
     try:
         try:
             return _send(query, server, tcp)

@@ -42,7 +42,7 @@ def result(
 def waiting(error: Waiting, *, changed: bool = False, seen: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """The role result of a step that waits for a person: who, for what, and since when (kept by :func:`record`)."""
     said = dict(seen or {}) | ({"said": error.seen} if error.seen else {})
-    who = {"who": error.who, "what": error.what, "since": _now()}
+    who = {"who": error.who, "what": error.what, "since": now()}
     return result(changed=changed, state="waiting", seen=said, waiting_for=who, next=error.next)
 
 
@@ -69,7 +69,7 @@ def record(path: Path, site: str, step: str, result: Mapping[str, Any]) -> dict[
     with _locked(path):
         content = read(path)
         steps = content.setdefault(site, {})
-        kept = _keep_since(steps.get(step, {}), dict(result)) | {"at": _now()}
+        kept = _keep_since(steps.get(step, {}), dict(result)) | {"at": now()}
         steps[step] = kept
         _replace(path, json.dumps(content, indent=2, sort_keys=True, default=str) + "\n")
     return kept
@@ -107,7 +107,8 @@ def _replace(path: Path, text: str) -> None:
         raise KitError(f"cannot write {path}", seen=str(error), next="make room or mend the folder's rights") from error
 
 
-def _now() -> str:
+def now() -> str:
+    """The time in UTC, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 

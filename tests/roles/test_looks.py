@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
-import socket
 from types import ModuleType
 from typing import Any
 
 import pytest
+import yaml
 
+from qbo_sync.edge.preflight.checklist import QUESTIONS
 from tests.roles.conftest import TOP, Control
 
 
@@ -29,6 +30,7 @@ def blind(control: Control) -> Control:
         "preflight_nameservers": ["127.0.0.1:1"],
         "preflight_resolver": "127.0.0.1:1",
         "preflight_acme_directory": "https://127.0.0.1:1/dir",
+        "preflight_way_to": "127.0.0.1",
     }
     return control
 
@@ -36,7 +38,7 @@ def blind(control: Control) -> Control:
 def test_preflight_prints_the_checklist_and_stops_before_any_change(blind: Control) -> None:
     run = blind.role("preflight", preflight_address="100.64.1.2", preflight_checklist={"migrated_from_desktop": True})
     assert run.code == 2
-    assert "done QuickBooks Desktop is migrated to QuickBooks Online (said by a person)" in run.flat
+    assert "done QuickBooks Desktop is migrated to QuickBooks Online (said by a person" in run.flat
     assert "missing Miracle Service knows and will change the accounting connection (nobody has said so yet)" in run.flat
     assert "missing Ports 80 and 443 are forwarded (the step port_forward has not run)" in run.flat
     assert "acme: the site is not ready, and nothing was changed:" in run.flat
@@ -53,26 +55,20 @@ def test_preflight_in_check_mode_refuses_the_same(blind: Control) -> None:
     assert blind.state == {}
 
 
-def test_a_port_held_by_another_program_is_fatal_and_named() -> None:
-    host = plugin("roles/preflight/library/preflight_host.py")
-    with socket.create_server(("127.0.0.1", 0)) as held:
-        port = held.getsockname()[1]
-        check = host.port_check(port)
-    assert (check["id"], check["severity"]) == ("P14", "fatal")
-    assert check["seen"].endswith(f"listens on port {port}")
-    assert "python" in check["seen"] or "pytest" in check["seen"]
-    assert host.port_check(port)["severity"] == "ok"
+def test_the_checklist_is_kept_as_a_page_and_what_a_person_said_is_remembered(blind: Control) -> None:
+    blind.role("preflight", preflight_checklist={"migrated_from_desktop": True, "vendor_contacted": False})
+    run = blind.role("preflight")
+    assert "done QuickBooks Desktop is migrated to QuickBooks Online (said by a person" in run.flat
+    assert "missing Miracle Service knows and will change the accounting connection (said not to be done" in run.flat
+    page = (blind.folder / "store" / "checklist-acme.html").read_text()
+    assert "qbo.acme-lifts.com" in page
+    assert "The CA" not in page.partition("</style>")[0]
+    assert page.count('<th scope="row">') > 8
 
 
-@pytest.mark.parametrize(("skew", "severity"), [(0, "ok"), (-59, "ok"), (61, "warn"), (-299, "warn"), (301, "fatal")])
-def test_a_wrong_clock_on_the_edge_host_is_seen(skew: int, severity: str) -> None:
-    assert plugin("roles/preflight/library/preflight_host.py").clock_check(skew)["severity"] == severity
-
-
-def test_too_little_room_is_fatal() -> None:
-    host = plugin("roles/preflight/library/preflight_host.py")
-    assert host.disk_check("/", 1)["severity"] == "ok"
-    assert host.disk_check("/", 1 << 40)["severity"] == "fatal"
+def test_the_questions_asked_of_a_person_are_those_of_the_checklist() -> None:
+    asked = yaml.safe_load((TOP / "roles/preflight/vars/main.yml").read_text())["__preflight_questions"]
+    assert {one["name"]: one["ask"] for one in asked} == {name: one.ask for name, one in QUESTIONS.items()}
 
 
 def test_a_look_through_the_sites_own_address_proves_nothing(control: Control) -> None:

@@ -1,6 +1,7 @@
 """The checks before the switch and the Summary Checklist, through ``qbo_sync.edge.preflight``; on the control node, in process.
 
-``host_checks`` are those that the module ``preflight_host`` made on the edge host. Nothing is changed, so check mode is the same.
+``host`` and ``outside`` are what the modules ``preflight_host`` and ``preflight_outside`` saw, ``router`` what it printed.
+Nothing is changed but the kit's own store: a person's answers, the key of the account at the CA's rehearsals, and the page.
 The task never fails by itself: ``stops`` says what must be mended, ``lines`` is the whole checklist for people.
 """
 
@@ -8,13 +9,18 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from pathlib import Path
 from typing import Any, ClassVar
+from urllib.parse import urlsplit
 
 from qbo_sync.edge import dns, preflight, state
 from qbo_sync.edge.action import KitAction
+from qbo_sync.edge.preflight import page
+from qbo_sync.edge.router import Reading, nftables
 from qbo_sync.errors import KitError
 
-MARKS = {"ok": "done", "info": "done", "warn": "look", "error": "missing", "fatal": "missing"}
+TEXT = {"type": "str", "default": ""}
+YES, NO = ("yes", "y", "true"), ("no", "n", "false")
 
 
 class ActionModule(KitAction):
@@ -24,40 +30,68 @@ class ActionModule(KitAction):
         "fqdn": {"type": "str", "required": True},
         "zone": {"type": "str", "required": True},
         "address": {"type": "str", "required": True},
-        "lan_address": {"type": "str", "default": ""},
-        "resolver": {"type": "str", "default": ""},
+        "lan_address": TEXT,
+        "resolver": TEXT,
         "nameservers": {"type": "list", "elements": "str", "default": []},
-        "acme_directory": {"type": "str", "default": ""},
-        "acme_ca_file": {"type": "str", "default": ""},
+        "acme_directory": TEXT,
+        "acme_ca_file": TEXT,
+        "staging": TEXT,
+        "challenge": {"type": "str", "default": "http-01"},
+        "issuer": TEXT,
         "adopt": {"type": "bool", "default": False},
-        "checklist": {"type": "dict", "default": {}},
         "dns": {"type": "dict", "default": {}},
-        "wan_listing": {"type": "str", "default": ""},
-        "host_checks": {"type": "list", "elements": "dict", "default": []},
+        "wan_address": TEXT,
+        "wan_interface": TEXT,
+        "router": TEXT,
+        "host": {"type": "dict", "default": {}},
+        "disk_mib": {"type": "int", "default": 500},
+        "outside": {"type": "dict", "default": {}},
+        "checklist": {"type": "dict", "default": {}},
+        "said": {"type": "list", "elements": "str", "default": []},
+        "page": TEXT,
     }
+    _direct = ("fqdn", "zone", "address", "lan_address", "resolver", "acme_directory", "acme_ca_file", "staging", "challenge")
 
     def work(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """Run the checks and put both lists into words."""
-        ours = ("checklist", "host_checks", "nameservers", "dns", "wan_listing")
-        given = {name: value for name, value in arguments.items() if name not in ours}
         nameservers = tuple(arguments["nameservers"])
         provider, problem = self._provider(arguments["dns"], arguments["resolver"], nameservers)
-        wan_address = _first_address(arguments["wan_listing"])
-        checks = preflight.run(preflight.Inputs(nameservers=nameservers, provider=provider, wan_address=wan_address, **given))
-        checks += problem
-        checks += [preflight.Check(**check) for check in arguments["host_checks"]]
-        ticks = preflight.checklist(
-            migrated_from_desktop=arguments["checklist"].get("migrated_from_desktop"),
-            vendor_contacted=arguments["checklist"].get("vendor_contacted"),
-            results=state.read(self.store / "state.json").get(self.site, {}),
+        wan_address, forwards = _router(arguments["router"], arguments["wan_interface"])
+        host = arguments["host"]
+        inputs = preflight.Inputs(
+            **{name: arguments[name] for name in (*self._direct, "adopt", "outside")},
+            nameservers=nameservers,
+            provider=provider,
+            wan_address=arguments["wan_address"] or wan_address,
+            forwards=forwards,
+            host={**host, "disk_mib": arguments["disk_mib"], "acme_directory": arguments["issuer"]} if host else {},
+            account_key=self.store / "preflight" / f"{urlsplit(arguments['staging']).hostname}.pem",
         )
+        checks = preflight.run(inputs) + problem
+        ticks = self._ticks(arguments)
         return {
             "changed": False,
             "checks": [dataclasses.asdict(check) for check in checks],
             "ticks": [dataclasses.asdict(tick) for tick in ticks],
-            "lines": [*_summary(ticks), *(line for check in checks for line in _words(check))],
-            "stops": [line for check in checks if check.stops for line in _words(check)],
+            "lines": page.lines(ticks, checks),
+            "stops": [line for check in checks if check.stops for line in page.words(check)],
+            "page": self._page(arguments, ticks, checks),
         }
+
+    def _ticks(self, arguments: dict[str, Any]) -> list[preflight.Tick]:
+        given = arguments["checklist"]
+        said = {"desktop": given.get("migrated_from_desktop"), "vendor": given.get("vendor_contacted")}
+        typed = zip(said, map(str.lower, arguments["said"]), strict=False)
+        said |= {name: word in YES for name, word in list(typed) if word in (*YES, *NO)}
+        path = self.store / "state.json"
+        answers = preflight.remember(path, self.site, said, write=not self.check_mode)
+        return preflight.checklist(answers, state.read(path).get(self.site, {}))
+
+    def _page(self, arguments: dict[str, Any], ticks: list[preflight.Tick], checks: list[preflight.Check]) -> str:
+        path = Path(arguments["page"]).expanduser() if arguments["page"] else self.store / f"checklist-{self.site}.html"
+        if not self.check_mode:
+            page.write(path, page.html(self.site, arguments["fqdn"], ticks, checks))
+        return str(path)
 
     def _provider(
         self, settings: dict[str, Any], resolver: str, nameservers: tuple[str, ...]
@@ -75,26 +109,15 @@ class ActionModule(KitAction):
             return None, [preflight.Check("P24", title, "fatal", f"{error.what}: {error.seen}".rstrip(": "), error.next)]
 
 
-def _first_address(listing: str) -> str:
-    """The first address of `ip -json -4 address`; nothing when the router could not be asked."""
+def _router(printed: str, wan_interface: str) -> tuple[str, Reading | None]:
+    """The router's own address and rules, from `ip -json -4 address` and `nft -j list ruleset`, as far as it told them."""
+    decoder = json.JSONDecoder()
     try:
-        return str(json.loads(listing)[0]["addr_info"][0]["local"])
+        listing, end = decoder.raw_decode(printed)
+        address = str(listing[0]["addr_info"][0]["local"])
     except (ValueError, LookupError, TypeError):
-        return ""
-
-
-def _summary(ticks: list[preflight.Tick]) -> list[str]:
-    """The guide's Summary Checklist, one tick a line, with who does what when it isn't done."""
-    lines = ["Summary Checklist"]
-    for tick in ticks:
-        lines.append(f"  {'done   ' if tick.done else 'missing'}  {tick.title} ({tick.seen})")
-        if not tick.done:
-            lines.append(f"           to mend it: {tick.who}: {tick.remedy}")
-    return [*lines, "What was seen"]
-
-
-def _words(check: preflight.Check) -> list[str]:
-    lines = [f"  {MARKS[check.severity]:7}  {check.id} {check.title}: {check.seen}"]
-    if check.remedy and check.severity != "ok":
-        lines.append(f"           {'note' if check.severity == 'info' else 'to mend it'}: {check.remedy}")
-    return lines
+        return "", None
+    try:
+        return address, nftables.parse(printed[end:], wan_interface) if printed[end:].strip() else None
+    except KitError:
+        return address, None

@@ -22,7 +22,9 @@ from hypothesis import strategies as st
 
 from qbo_sync.edge import authoritative, preflight, state
 from qbo_sync.edge import dns as edge_dns
-from qbo_sync.edge.preflight import Check, Inputs
+from qbo_sync.edge.preflight import Check, Inputs, address, ca, names, provider
+from qbo_sync.edge.preflight import router as preflight_router
+from qbo_sync.edge.preflight.caa import caa, caa_verdict
 
 NAME = f"qbo.{ZONE}"
 TOP = Path(__file__).resolve().parents[3]
@@ -47,6 +49,7 @@ def test_a_name_before_its_record_is_made(name_server: DnsServer) -> None:
         "P02": "info",
         "P03": "ok",
         "P05": "ok",
+        "P06": "ok",
         "P08": "ok",
         "P09": "ok",
         "P12": "ok",
@@ -144,14 +147,14 @@ def test_a_zone_without_servers_ends_the_questions(name_server: DnsServer) -> No
     ],
 )
 def test_names(fqdn: str, zone: str, severity: str) -> None:
-    check = preflight.name_syntax(fqdn, zone)
+    check = names.name_syntax(fqdn, zone)
     assert check.severity == severity
     assert check.remedy or severity == "ok"
 
 
 @given(st.text(), st.text())
 def test_no_name_breaks_the_check(fqdn: str, zone: str) -> None:
-    assert preflight.name_syntax(fqdn, zone).severity in ("fatal", "warn", "ok")
+    assert names.name_syntax(fqdn, zone).severity in ("fatal", "warn", "ok")
 
 
 def test_a_bad_name_asks_nobody() -> None:
@@ -159,19 +162,19 @@ def test_a_bad_name_asks_nobody() -> None:
 
 
 @pytest.mark.parametrize(
-    ("address", "severity"),
+    ("value", "severity"),
     [("11.22.33.10", "ok"), ("10.0.0.1", "fatal"), ("100.64.0.1", "fatal"), ("", "fatal"), ("x", "fatal")],
 )
-def test_external_addresses(address: str, severity: str) -> None:
-    assert preflight.public_address(address).severity == severity
+def test_external_addresses(value: str, severity: str) -> None:
+    assert address.public_address(value).severity == severity
 
 
 @pytest.mark.parametrize(
-    ("address", "severity"),
+    ("value", "severity"),
     [("10.10.0.10", "ok"), ("192.168.1.5", "ok"), ("11.22.33.10", "info"), ("127.0.0.1", "error"), ("100.64.0.1", "error")],
 )
-def test_lan_addresses(address: str, severity: str) -> None:
-    assert preflight.lan_address(address, "11.22.33.10").severity == severity
+def test_lan_addresses(value: str, severity: str) -> None:
+    assert preflight_router.lan_address(value, "11.22.33.10", {}).severity == severity
 
 
 LETSENCRYPT = ("letsencrypt.org",)
@@ -197,8 +200,8 @@ LETSENCRYPT = ("letsencrypt.org",)
     ],
 )
 def test_caa_sets(records: list[tuple[int, str, str]], forbidden: bool, bound: bool) -> None:
-    reason, names_account = preflight.caa_verdict(records, LETSENCRYPT)
-    assert (bool(reason), names_account) == (forbidden, bound)
+    reason, names_account = caa_verdict(records, LETSENCRYPT)
+    assert (bool(reason), bool(names_account)) == (forbidden, bound)
 
 
 @pytest.mark.parametrize(
@@ -213,12 +216,12 @@ def test_caa_sets(records: list[tuple[int, str, str]], forbidden: bool, bound: b
 )
 def test_the_closest_caa_set_counts(name_server: DnsServer, lines: str, severity: str) -> None:
     name_server.set(ZONE, SOA + lines + "\n")
-    assert preflight.caa(NAME, name_server.at, LETSENCRYPT).severity == severity
+    assert caa(NAME, name_server.at, LETSENCRYPT).severity == severity
 
 
 def test_caa_that_cannot_be_looked_up_is_fatal(name_server: DnsServer) -> None:
     name_server.refuse = True
-    assert preflight.caa(NAME, name_server.at, LETSENCRYPT).severity == "fatal"
+    assert caa(NAME, name_server.at, LETSENCRYPT).severity == "fatal"
 
 
 DIRECTORY = {"newNonce": "n", "newAccount": "a", "newOrder": "o"}
@@ -255,7 +258,7 @@ def acme() -> Iterator[Callable[..., str]]:
 
 def test_a_ca_that_answers(acme: Callable[..., str]) -> None:
     directory = {**DIRECTORY, "renewalInfo": "r", "meta": {"profiles": {}, "caaIdentities": ["ca.example"]}}
-    reachable, clock, identities = preflight.ca_directory(acme(directory))
+    reachable, clock, identities = ca.directory(acme(directory))
     assert (reachable.severity, clock.severity, identities) == ("ok", "ok", ("ca.example",))
     assert "renewalInfo, profiles" in reachable.seen
 
@@ -269,26 +272,26 @@ def test_the_cas_own_name_is_looked_for_in_caa(acme: Callable[..., str], name_se
 
 @pytest.mark.parametrize(("skew_s", "severity"), [(0, "ok"), (-100, "warn"), (100, "warn"), (-1000, "fatal"), (1000, "fatal")])
 def test_clocks(acme: Callable[..., str], skew_s: float, severity: str) -> None:
-    clock = preflight.ca_directory(acme(DIRECTORY, skew_s))[1]
+    clock = ca.directory(acme(DIRECTORY, skew_s))[1]
     assert clock.severity == severity
     assert ("behind" in clock.seen) == (skew_s > 50)
 
 
 @pytest.mark.parametrize("header", ["", "yesterday"])
 def test_a_ca_that_tells_no_time(header: str) -> None:
-    assert preflight.clock_skew(header, 0.0).severity == "info"
+    assert ca.clock_skew(header, 0.0).severity == "info"
 
 
 @pytest.mark.parametrize(("body", "status"), [(b"<html>", 200), ({"hello": 1}, 200), ([], 200), (DIRECTORY, 503)])
 def test_what_is_no_directory(acme: Callable[..., str], body: Any, status: int) -> None:
-    assert preflight.ca_directory(acme(body, status=status))[0].severity == "fatal"
+    assert ca.directory(acme(body, status=status))[0].severity == "fatal"
 
 
 def test_a_ca_that_cannot_be_reached(tmp_path: Path) -> None:
-    reachable, clock, _ = preflight.ca_directory("http://127.0.0.1:1/dir")
+    reachable, clock, _ = ca.directory("http://127.0.0.1:1/dir")
     assert (reachable.severity, clock.severity) == ("fatal", "info")
     assert "port 1" in reachable.remedy
-    missing = preflight.ca_directory("https://127.0.0.1:1/dir", str(tmp_path / "none.pem"))[0]
+    missing = ca.directory("https://127.0.0.1:1/dir", str(tmp_path / "none.pem"))[0]
     assert "acme_ca_file" in missing.remedy
 
 
@@ -337,14 +340,28 @@ def test_the_summary_checklist(tmp_path: Path) -> None:
     state.record(path, "lab", "verify", state.result(changed=False))
     wait = {"who": "the internet provider", "what": "a public address", "since": "today"}
     state.record(path, "lab", "port_forward", state.result(changed=False, state="waiting", waiting_for=wait, next="order it"))
-    ticks = preflight.checklist(migrated_from_desktop=True, vendor_contacted=False, results=state.read(path)["lab"])
+    answers = preflight.remember(path, "lab", {"desktop": True, "vendor": None})
+    ticks = preflight.checklist(answers, state.read(path)["lab"])
     assert [(tick.id, tick.done) for tick in ticks] == [("desktop", True), ("vendor", False), ("https", True), ("ports", False)]
     assert (ticks[3].who, ticks[3].remedy) == ("the internet provider", "order it")
     assert all(tick.done or (tick.who and tick.remedy and tick.seen) for tick in ticks)
 
 
+def test_what_a_person_has_said_is_remembered_until_it_is_taken_back(tmp_path: Path) -> None:
+    path = tmp_path / "state.json"
+    preflight.remember(path, "lab", {"desktop": True})
+    preflight.remember(path, "lab", {"vendor": False}, write=False)
+    assert [tick.seen[:16] for tick in preflight.checklist(preflight.remember(path, "lab", {}), {})[:2]] == [
+        "said by a person",
+        "nobody has said ",
+    ]
+    preflight.remember(path, "lab", {"desktop": False, "vendor": True})
+    assert [tick.done for tick in preflight.checklist(preflight.remember(path, "lab", {}), {})[:2]] == [False, True]
+    assert preflight.remember(path, "other", {}) == {}
+
+
 def test_an_unanswered_checklist() -> None:
-    ticks = preflight.checklist(migrated_from_desktop=None, vendor_contacted=None, results={})
+    ticks = preflight.checklist({}, {})
     assert not any(tick.done for tick in ticks)
     assert "nobody has said so" in ticks[0].seen
 
@@ -392,7 +409,7 @@ def test_a_zone_that_is_not_at_this_provider_yet(lab: Lab, name_server: DnsServe
 )
 def test_who_the_domain_is_delegated_to(delegated: tuple[str, ...], severity: str) -> None:
     zone = edge_dns.Zone("1", ZONE, ("ada.ns.cloudflare.com", "bob.ns.cloudflare.com"))
-    check = preflight.right_provider(zone, delegated)
+    check = provider.right_provider(zone, delegated)
     assert check.severity == severity
     assert check.remedy or severity == "ok"
 

@@ -1,0 +1,1 @@
+../../../qbo_sync/edge/preflight/look.py
