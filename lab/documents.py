@@ -19,6 +19,7 @@ from sqlalchemy import MetaData
 from sqlalchemy.dialects import postgresql
 
 from qbo_sync import cli, errors
+from qbo_sync.edge.preflight import CATALOGUE
 from qbo_sync.miracle import journal, reference
 from qbo_sync.switch import match, translate
 from qbo_sync.switch.audit import RULES
@@ -224,6 +225,17 @@ def _sentence(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
+# --- checks --------------------------------------------------------------------------------------------------------
+
+WORST = {"fatal": "stops", "error": "stops", "warn": "is shown", "info": "is told"}
+
+
+def checks() -> str:
+    """The catalogue of what preflight looks at."""
+    rows = [(code(id), _sentence(one.title), one.how, WORST[one.worst], one.remedy) for id, one in CATALOGUE.items()]
+    return table(("check", "what should be so", "what is looked at", "at worst it", "what to do"), rows)
+
+
 # --- names ---------------------------------------------------------------------------------------------------------
 
 # What is called how in QuickBooks Online, what Miracle Service holds, and what the case is about. The first record is shown.
@@ -338,5 +350,6 @@ PARTS: dict[str, Callable[[], str]] = {
     "journal-tables": journal_tables,
     "profile": profile,
     "roles": roles,
+    "checks": checks,
     "names": names,
 }

@@ -81,15 +81,12 @@ def get(url: str, connect_to: str = "", timeout: float = TIMEOUT_S, port: int = 
     to = (connect_to or host, port or parts.port or (443 if secure else 80))
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     try:
-        raw = socket.create_connection(to, timeout=timeout)
-        try:
-            channel = _blind().wrap_socket(raw, server_hostname=host) if secure else raw
+        with _connect(to, timeout, host if secure else "") as channel:
             channel.sendall(f"GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: qbo-kit\r\nConnection: close\r\n\r\n".encode())
             answer = http.client.HTTPResponse(channel)
             answer.begin()
             body = answer.read(4096).decode("utf-8", "replace")
-        finally:
-            raw.close()
+            answer.close()
     except (OSError, http.client.HTTPException, ValueError) as error:
         return {"problem": _words(error)}
     headers = {name: answer.getheader(header) or "" for name, header in _HEADERS.items()}
@@ -99,11 +96,19 @@ def get(url: str, connect_to: str = "", timeout: float = TIMEOUT_S, port: int = 
 _HEADERS = {"location": "Location", "server": "Server", "hsts": "Strict-Transport-Security"}
 
 
-def _blind() -> ssl.SSLContext:
+def _connect(to: tuple[str, int], timeout: float, secure: str = "") -> socket.socket:
+    """A connection; with TLS for the name ``secure`` when there is one, whatever certificate is shown."""
+    raw = socket.create_connection(to, timeout=timeout)
+    if not secure:
+        return raw
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
-    return context
+    try:
+        return context.wrap_socket(raw, server_hostname=secure)
+    except BaseException:
+        raw.close()
+        raise
 
 
 def _words(error: Exception) -> str:
@@ -113,14 +118,10 @@ def _words(error: Exception) -> str:
 def tls(address: str, name: str, port: int = 443, timeout: float = TIMEOUT_S) -> dict[str, Any]:
     """The certificate shown for a name: ``sha256`` of it; or ``problem``."""
     try:
-        raw = socket.create_connection((address, port), timeout=timeout)
-        try:
-            with _blind().wrap_socket(raw, server_hostname=name) as channel:
-                shown = channel.getpeercert(binary_form=True) or b""
-        finally:
-            raw.close()
+        with _connect((address, port), timeout, name) as channel:
+            shown = channel.getpeercert(binary_form=True) or b""  # type: ignore[attr-defined]
     except (OSError, ValueError) as error:
-        return {"problem": _words(error), "tcp": isinstance(error, ssl.SSLError)}
+        return {"problem": _words(error)}
     return {"sha256": hashlib.sha256(shown).hexdigest()}
 
 

@@ -1,0 +1,396 @@
+"""What is seen on a host and of it from outside, each fault built on loopback or in network namespaces, and how it is judged."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from qbo_sync.edge import budget
+from qbo_sync.edge.preflight import CATALOGUE, Check, Inputs, address, ca, look, machine, router, run, web
+from qbo_sync.edge.router import Foreign, Forward, Reading
+
+NAME, ADDRESS, LAN = "qbo.mycompany.com", "11.22.33.10", "10.10.0.10"
+CA = "https://acme-v02.api.letsencrypt.org/directory"
+TOP = Path(__file__).resolve().parents[3]
+Page = tuple[int, dict[str, str], str]
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Callable[..., int]]:
+    """``serve(handler, tls=…)`` gives the port of a server on loopback."""
+    started = []
+
+    def start(handler: Callable[..., BaseHTTPRequestHandler], tls: Path | None = None) -> int:
+        server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        if tls:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(tls)
+            server.socket = context.wrap_socket(server.socket, server_side=True)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        started.append((server, thread))
+        return int(server.server_address[1])
+
+    yield start
+    for server, thread in started:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def says(status: int, body: str = "", **headers: str) -> type[BaseHTTPRequestHandler]:
+    """A server that answers everything so."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response_only(status)
+            for name, value in headers.items():
+                self.send_header(name.replace("_", "-"), value)
+            self.end_headers()
+            self.wfile.write(body.encode())
+
+        def log_message(self, *_: object) -> None:
+            return None
+
+    return Handler
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        return None
+
+
+def pem(folder: Path, names: tuple[str, ...] = (NAME,), days: int = 60) -> Path:
+    """A key and a certificate for these names that ends in so many days."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    end = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=days, hours=1)
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
+    made = (
+        x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number())
+        .not_valid_before(end - datetime.timedelta(days=90))
+        .not_valid_after(end)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "fullchain.pem"
+    encoding = serialization.Encoding.PEM
+    path.write_bytes(
+        made.public_bytes(encoding) + key.private_bytes(encoding, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return path
+
+
+# --- P14: the ports, and the answer to a challenge ------------------------------------------------------------------
+
+
+def test_p14_a_port_held_by_another_program_is_fatal_and_named() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        port = held.getsockname()[1]
+        check = machine.port_is_free(str(port), look.owners(port))
+    assert (check.id, check.severity) == ("P14", "fatal")
+    assert check.seen.endswith(f"listens on port {port}")
+    assert "python" in check.seen or "pytest" in check.seen
+    assert machine.port_is_free(str(port), look.owners(port)).severity == "ok"
+
+
+def test_p14_a_challenge_is_answered_and_leaves_nothing(serve: Callable[..., int], tmp_path: Path) -> None:
+    folder = tmp_path / ".well-known" / "acme-challenge"
+    folder.mkdir(parents=True)
+    port = serve(partial(Quiet, directory=str(tmp_path)))
+    answers = look.challenge(NAME, ["127.0.0.1"], str(tmp_path), port)
+    assert machine.answers_challenges(answers).severity == "ok"
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("handler", "seen"),
+    [
+        (says(404), "HTTP 404"),
+        (says(200, "<h1>IIS</h1>"), "not the file's content"),
+        (says(301, Location="https://www.mycompany.com/"), "HTTP 301 to https://www.mycompany.com/"),
+    ],
+)
+def test_p14_somebody_elses_answer_is_seen(serve: Callable[..., int], tmp_path: Path, handler: Any, seen: str) -> None:
+    (tmp_path / ".well-known" / "acme-challenge").mkdir(parents=True)
+    check = machine.answers_challenges(look.challenge(NAME, ["127.0.0.1"], str(tmp_path), serve(handler)))
+    assert (check.severity, check.mended_by) == ("fatal", "reverse_proxy")
+    assert seen in check.seen
+
+
+def test_h01_too_little_room_is_fatal() -> None:
+    assert machine.has_room("/", look.room("/"), 1).severity == "ok"
+    assert machine.has_room("/", look.room("/"), 1 << 40).severity == "fatal"
+
+
+# --- P15: redirects, as Boulder follows them ------------------------------------------------------------------------
+
+IN_NAMESPACE = """
+import json, sys, threading
+from itertools import pairwise
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from qbo_sync.edge.preflight import look
+place = json.loads(sys.argv[1])
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response_only(404 if self.path.startswith("/end") else 302)
+        self.send_header("Location", place if "%" not in place else place % (len(self.path)))
+        self.end_headers()
+    def log_message(self, *_): pass
+server = ThreadingHTTPServer(("127.0.0.1", 80), Handler)
+threading.Thread(target=server.serve_forever, daemon=True).start()
+print(json.dumps(look.follow("http://qbo.mycompany.com/.well-known/acme-challenge/x", "127.0.0.1")))
+"""
+
+
+def in_namespace(name: str, code: str, *arguments: str) -> Any:
+    command = ["ip", "netns", "exec", name, sys.executable, "-c", code, *arguments]
+    done = subprocess.run(command, env={"PYTHONPATH": str(TOP)}, capture_output=True, text=True, check=True, timeout=60)
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize(
+    ("place", "severity", "seen"),
+    [
+        ("/end", "info", "/end (404)"),
+        ("http://qbo.mycompany.com:8080/x", "error", "the ports 80 and 443 only"),
+        ("http://10.10.0.20/login", "error", "follows to names only"),
+        ("http://intranet/x", "error", "no public name"),
+        ("http://qbo.mycompany.com.well-known/x", "error", "a slash is missing"),
+        ("ftp://qbo.mycompany.com/x", "error", "http and https only"),
+        ("/a%s", "error", "more than 10 redirects"),
+    ],
+)
+def test_p15_redirects(namespaces: Callable[[], str], place: str, severity: str, seen: str) -> None:
+    check = web.no_detour(NAME, in_namespace(namespaces(), IN_NAMESPACE, json.dumps(place)), reached=True)
+    assert (check.id, check.severity) == ("P15", severity)
+    assert seen in check.seen
+
+
+def trail(*steps: tuple[str, int], problem: str = "") -> dict[str, Any]:
+    return {"trail": [{"url": url, "status": status, "server": ""} for url, status in steps], "problem": problem}
+
+
+@pytest.mark.parametrize(
+    ("seen", "severity"),
+    [
+        (trail((f"http://{NAME}/x", 404)), "ok"),
+        (trail((f"http://{NAME}/x", 301), ("https://www.mycompany.com/x", 404)), "error"),
+        (trail((f"http://{NAME}/x", 302), (f"https://{NAME}/login", 401)), "error"),
+        (trail(problem="no answer in time"), "ok"),
+    ],
+)
+def test_p15_another_host_or_a_login_is_no_answer(seen: dict[str, Any], severity: str) -> None:
+    assert web.no_detour(NAME, seen, reached=False).severity == severity
+
+
+# --- P16: the router ------------------------------------------------------------------------------------------------
+
+OURS = tuple(Forward("tcp", port, LAN, port, "qbokit:lab", ADDRESS) for port in (80, 443))
+WINDOWS = Foreign("tcp 443 to the Windows server", frozenset({"tcp"}), (range(443, 444),), "10.10.0.20:443")
+
+
+@pytest.mark.parametrize(
+    ("reading", "severity", "stops"),
+    [
+        (Reading(OURS), "ok", False),
+        (Reading(), "error", False),
+        (Reading(OURS[:1]), "error", False),
+        (Reading(OURS[:1], (WINDOWS,)), "error", True),
+    ],
+)
+def test_p16_the_routers_rules(reading: Reading, severity: str, stops: bool) -> None:
+    check = router.forwarded(reading, LAN)
+    assert (check.id, check.severity, check.stops) == ("P16", severity, stops)
+
+
+@pytest.mark.parametrize(
+    ("own", "severity"),
+    [
+        ([{"address": LAN, "dynamic": False}], "ok"),
+        ([{"address": LAN, "dynamic": True}], "warn"),
+        ([{"address": "10.10.0.11", "dynamic": False}], "error"),
+    ],
+)
+def test_p16_the_edge_hosts_own_address(own: list[dict[str, Any]], severity: str) -> None:
+    assert router.lan_address(LAN, ADDRESS, {"addresses": own}).severity == severity
+
+
+# --- P10, P11: the address, by an echo and by the way out -----------------------------------------------------------
+
+
+def test_p10_an_echo_tells_the_address_that_the_world_sees(serve: Callable[..., int]) -> None:
+    for told, severity in (("11.22.33.10\n", "ok"), ("11.22.33.99", "error")):
+        seen = look.seen_address(f"http://127.0.0.1:{serve(says(200, told))}/")
+        assert address.seen_address(ADDRESS, seen).severity == severity
+    assert look.seen_address(f"http://127.0.0.1:{serve(says(200, '<html>'))}/") == ""
+    assert look.seen_address("http://127.0.0.1:1/") == ""
+
+
+HOPS = "import json; from qbo_sync.edge.preflight import look; print(json.dumps(look.hops('11.22.33.90')))"
+
+
+@pytest.mark.parametrize(
+    ("second", "severity", "word"),
+    [("100.64.0", "fatal", "carrier-grade NAT"), ("192.168.178", "warn", "private"), (None, "info", "nothing seen")],
+)
+def test_p11_a_second_router_on_the_way_out(namespaces: Callable[[], str], second: str | None, severity: str, word: str) -> None:
+    """Real routers, each a namespace: edge host, the site's router, one more or none, the internet."""
+    nets = ["10.10.0", *([second] if second else []), "11.22.33"]
+    chain = [namespaces() for _ in range(len(nets) + 1)]
+    for number, (net, (inner, outer)) in enumerate(zip(nets, pairwise(chain), strict=True)):
+        in_link, out_link = f"out{number}", f"in{number}"
+        ip = partial(subprocess.run, check=True)
+        ip(["ip", "-n", inner, "link", "add", in_link, "type", "veth", "peer", "name", out_link, "netns", outer])
+        last = 90 if outer == chain[-1] else 1
+        for name, link, host in ((inner, in_link, 10), (outer, out_link, last)):
+            ip(["ip", "-n", name, "address", "add", f"{net}.{host}/24", "dev", link])
+            ip(["ip", "-n", name, "link", "set", link, "up"])
+        if outer != chain[-1]:
+            ip(["ip", "-n", inner, "route", "add", "default", "via", f"{net}.{last}"])
+    for number, name in enumerate(chain[1:-1]):
+        chain_of = "add table ip t; add chain ip t c { type nat hook postrouting priority 100; }; "
+        masquerade = f'{chain_of}add rule ip t c oifname "out{number + 1}" masquerade'
+        subprocess.run(["ip", "netns", "exec", name, "nft", masquerade], check=True)
+        subprocess.run(["ip", "netns", "exec", name, "sysctl", "-q", "net.ipv4.ip_forward=1"], check=True)
+    found = in_namespace(chain[0], HOPS)
+    assert found == ["10.10.0.1", *([f"{second}.1"] if second else [])]
+    check = address.way_out({"hops": found}, ADDRESS)
+    assert (check.id, check.severity) == ("P11", severity)
+    assert word in check.seen
+    assert "preflight_wan_address" in check.remedy
+    if severity == "fatal":
+        assert all(way in check.remedy for way in ("tunnel", "another line", "DNS-01"))
+
+
+def test_p11_the_routers_own_word_counts_more_than_the_way_out() -> None:
+    """Some providers number their own wiring from the carrier-grade range; a public address on the router settles it."""
+    facts = {"hops": ["10.10.0.1", "100.64.0.1"], "seen_address": ""}
+    told = {c.id: c.severity for c in address.checks(Inputs(NAME, "mycompany.com", ADDRESS, wan_address=ADDRESS, host=facts))}
+    assert told == {"P09": "ok", "P10": "ok", "P11": "ok"}
+
+
+# --- P17, P19: what answers at the address --------------------------------------------------------------------------
+
+
+def test_p17_and_p19_compare_what_is_shown_with_what_the_host_shows(serve: Callable[..., int], tmp_path: Path) -> None:
+    ours, theirs = (serve(says(200, Server="x"), tls=pem(tmp_path / name)) for name in ("ours", "theirs"))
+    shown = look.tls("127.0.0.1", NAME, ours)
+    silent = look.tls("127.0.0.1", NAME, 1)
+    http = trail((f"http://{NAME}/x", 404))
+
+    def leads(tls: dict[str, Any], shown: dict[str, Any] = shown, server: str = "") -> Check:
+        http["trail"][0]["server"] = server
+        return web.leads_here({"tls": tls, "http": http}, shown)
+
+    assert leads(look.tls("127.0.0.1", NAME, ours)).severity == "ok"
+    for wrong in (look.tls("127.0.0.1", NAME, theirs), silent):
+        assert (leads(wrong).severity, leads(wrong).mended_by) == ("error", "port_forward")
+        assert web.hairpin(wrong, shown).severity == "warn"
+    assert web.hairpin(shown, shown).severity == "ok"
+    assert leads(silent, {}).severity == "ok"
+    assert "another machine answers" in leads(shown, {}, "Microsoft-IIS/10.0").seen
+    assert "the router's own page" in leads(silent, {}, "micro_httpd").seen
+
+
+# --- P20, P22, P23: clock, limits, certificate ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("skew", "severity"), [(0, "ok"), (-59, "ok"), (61, "warn"), (-299, "warn"), (301, "fatal")])
+def test_p20_a_wrong_clock_on_the_edge_host_is_seen(skew: int, severity: str) -> None:
+    assert machine.host_clock(skew).severity == severity
+
+
+def test_p22_the_last_try_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "budget.json"
+    assert ca.limits(look.text(str(path)), CA, NAME).severity == "ok"
+    for _ in range(4):
+        budget.failed(CA, NAME, "connection", path=path)
+    check = ca.limits(look.text(str(path)), CA, NAME)
+    assert (check.id, check.severity, check.stops) == ("P22", "error", True)
+    assert "4 failed validations" in check.seen
+    assert ca.limits(look.text(str(path)), CA, NAME, now=time.time() + 3601).severity == "ok"
+    path.write_text("{")
+    assert ca.limits(look.text(str(path)), CA, NAME).severity == "warn"
+
+
+@pytest.mark.parametrize(
+    ("names", "days", "valid", "seen"),
+    [
+        ((NAME,), 60, True, "60 days left"),
+        ((NAME,), -1, False, "it has ended"),
+        (("www.mycompany.com",), 60, False, "it is for other names"),
+    ],
+)
+def test_p23_a_certificate_that_is_there(tmp_path: Path, names: tuple[str, ...], days: int, valid: bool, seen: str) -> None:
+    facts = {"certificate": look.certificate(str(pem(tmp_path, names, days)))}
+    check = machine.certificate_there(facts["certificate"], NAME)
+    assert (check.id, check.severity, machine.valid_certificate(facts, NAME)) == ("P23", "info", valid)
+    assert seen in check.seen
+    assert look.certificate(str(tmp_path / "none.pem")) == {}
+
+
+def test_p07_the_account_that_certbot_keeps_is_found(tmp_path: Path) -> None:
+    folder = tmp_path / "accounts" / "ca.example" / "directory" / "abc"
+    folder.mkdir(parents=True)
+    (folder / "regr.json").write_text(json.dumps({"body": {}, "uri": "https://ca.example/acct/1"}))
+    (folder.parent / "regr.json").write_text("{")
+    assert look.accounts(str(tmp_path)) == ["https://ca.example/acct/1"]
+
+
+# --- P25: HSTS above the name ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("header", "severity"), [("max-age=31536000; includeSubDomains; preload", "warn"), ("max-age=31536000", "ok"), ("", "ok")]
+)
+def test_p25_the_domains_own_hsts(serve: Callable[..., int], tmp_path: Path, header: str, severity: str) -> None:
+    port = serve(says(200, Strict_Transport_Security=header), tls=pem(tmp_path))
+    sent = look.get("https://mycompany.com/", "127.0.0.1", port=port)["hsts"]
+    assert web.hsts(NAME, {"mycompany.com": sent}, covered=False).severity == severity
+    assert web.hsts(NAME, {"mycompany.com": sent}, covered=True).severity in ("ok", "info")
+
+
+def test_p25_a_top_level_domain_of_https_alone() -> None:
+    assert web.hsts("qbo.mycompany.dev", {}, covered=False).severity == "warn"
+
+
+# --- all together ---------------------------------------------------------------------------------------------------
+
+
+def test_facts_of_a_real_host_are_judged_whole(name_server: Any) -> None:
+    """This machine's own facts, through JSON as Ansible carries them, and every check that needs them is there."""
+    asked = {
+        "fqdn": NAME,
+        "address": "127.0.0.1",
+        "lan_address": "127.0.0.1",
+        "webroot": "/nowhere",
+        "letsencrypt": "/nowhere",
+        "budget": "/nowhere",
+        "folders": ["/"],
+        "way_to": "",
+        "echo_url": "",
+    }
+    facts = json.loads(json.dumps({**look.on_host(asked), "skew_s": 0.0}))
+    inputs = Inputs(NAME, "mycompany.com", ADDRESS, LAN, name_server.at, (name_server.at,), "http://127.0.0.1:1/dir", host=facts)
+    found = {check.id for check in run(inputs)}
+    assert found >= {"P11", "P14", "P16", "P20", "P21", "P22", "P23", "H01"}
+    assert found <= set(CATALOGUE)
