@@ -21,6 +21,7 @@ USAGE = """usage: ./kit COMMAND [ARGUMENTS]
   bench intuit [--million]    measure reading a large company, beside another client
   bench import                measure importing it
   bench kills|refresh_kills   kill imports, and renewals of the connection, again and again
+  bench year                  a year in the life of the certificate; writes docs/year.md
   bench faults                meet every fault of Intuit at every request; writes docs/faults.md
   bench pace [--minutes N]    read at Intuit's limits for so long, never above them
   bench pages                 how fast the Intuit look-alike itself is
@@ -59,6 +60,7 @@ BENCHES = {
     "pages": "tests.bench.pages",
     "pace": "tests.bench.pace",
     "import": "tests.bench.importing",
+    "year": "tests.bench.year",
     "kills": "tests.bench.kills",
 }
 

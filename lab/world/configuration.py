@@ -73,20 +73,20 @@ $TTL 3600
 {records}"""
 
 
-def pebble() -> str:
+def pebble(port: int = 14000, management: int = 15000, lifetime_s: int = CERTIFICATE_LIFETIME_S) -> str:
     """Pebble: validates on the real ports 80 and 443, so that a challenge crosses the lab's internet and the router."""
     return json.dumps(
         {
             "pebble": {
-                "listenAddress": f"{ACME_WAN}:14000",
-                "managementListenAddress": f"{ACME_WAN}:15000",
+                "listenAddress": f"{ACME_WAN}:{port}",
+                "managementListenAddress": f"{ACME_WAN}:{management}",
                 "certificate": "/etc/pebble/server.pem",
                 "privateKey": "/etc/pebble/server.key",
                 "httpPort": 80,
                 "tlsPort": 443,
                 "ocspResponderURL": "",
                 "externalAccountBindingRequired": False,
-                "certificateValidityPeriod": CERTIFICATE_LIFETIME_S,
+                "certificateValidityPeriod": lifetime_s,
             }
         },
         indent=2,

@@ -43,6 +43,12 @@ class Host:
         self.write("/etc/hostname", f"{self.name}\n")
         self.write("/etc/hosts", f"127.0.0.1 localhost\n127.0.1.1 {self.name}\n")
 
+    def forget(self) -> None:
+        """Unmount it and remove its layer; nothing of it runs any more."""
+        forget_lock(self.root)
+        run("umount", str(self.root))
+        shutil.rmtree(HOSTS / self.name)
+
     def write(self, path: str, text: str, *, mode: int = 0o644, user: str = "root") -> None:
         """Put a file into the host, with its folders. ``user`` is a system user of the image."""
         target = self.root / path.lstrip("/")

@@ -105,15 +105,20 @@ def start_bind(materials: Materials) -> None:
 
 def start_pebble(materials: Materials) -> None:
     """Start the ACME CA; it asks the lab's DNS server and validates from outside."""
-    host = _host("pebble", materials)
-    issued = materials.certificates["acme"]
+    run_pebble(Host("pebble", materials.image), materials.certificates["acme"], configuration.pebble())
+
+
+def run_pebble(host: Host, issued: Issued, settings: str, nonces_refused: int = 0) -> None:
+    """Start a Pebble in a host that is not mounted yet; ``nonces_refused`` is in per cent."""
+    host.mount()
+    host.write("/etc/resolv.conf", configuration.resolv_conf())
     host.write("/etc/pebble/server.pem", issued.certificate.read_text(encoding="ascii"))
     host.write("/etc/pebble/server.key", issued.key.read_text(encoding="ascii"), mode=0o600)
-    host.write("/etc/pebble/lab.json", configuration.pebble())
+    host.write("/etc/pebble/lab.json", settings)
     host.execute(
         INTERNET,
         *("/usr/bin/pebble", "-config", "/etc/pebble/lab.json", "-dnsserver", f"{DNS_WAN}:53"),
-        environment={"PEBBLE_VA_NOSLEEP": "1", "PEBBLE_WFE_NONCEREJECT": "0"},
+        environment={"PEBBLE_VA_NOSLEEP": "1", "PEBBLE_WFE_NONCEREJECT": str(nonces_refused)},
     )
 
 

@@ -110,6 +110,18 @@ def processes(name: str = "") -> set[int]:
     return {pid for pid in found if not _is_zombie(pid)}
 
 
+def kill(name: str) -> None:
+    """End one service's processes and remove its control groups."""
+    end = time.monotonic() + 10
+    while (left := processes(name)) and time.monotonic() < end:
+        for pid in left:
+            if _program(pid) != "systemd-nspawn" or time.monotonic() > end - 5:
+                _kill(pid)
+        time.sleep(0.05)
+    for group in sorted(_groups(name), key=lambda path: len(path.parts), reverse=True):
+        _remove_group(group)
+
+
 def kill_all() -> None:
     """End every process of the lab and remove its control groups.
 

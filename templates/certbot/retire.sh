@@ -19,6 +19,6 @@ for version in "$versions"/*; do
         *) rm -r "$version" && echo retired ;;
     esac
 done
-for folder in "$versions" /etc/qbo-kit/tls /etc/qbo-kit; do
+for folder in "$versions" /etc/qbo-kit/tls /etc/qbo-kit /var/lib/qbo-kit; do
     [ ! -d "$folder" ] || rmdir --ignore-fail-on-non-empty "$folder"
 done

@@ -6,7 +6,7 @@
     qbo-kit-certificate tell                     send one alert, to see that it arrives
 
 ``--name`` says which one, where there are several; ``--format json`` prints one document. Exit code 0: all is well. 1: it is
-not, and what was seen and what to do is said on standard error. 2: a wrong call.
+not, and what was seen and what to do is said on standard error, or in the document. 2: a wrong call.
 """
 
 from __future__ import annotations
@@ -80,8 +80,8 @@ def main(arguments: list[str] | None = None) -> int:
         code = 1 if troubles else 0
     if asked.format == "json":
         print(json.dumps({"outcome": "failed" if code else "ok", "answer": answer, "troubles": troubles}))
-    else:
-        print(_lines(answer), end="")
+        return code
+    print(_lines(answer), end="")
     for trouble in troubles:
         print(f"qbo-kit-certificate: {trouble}", file=sys.stderr)
     return code

@@ -24,7 +24,8 @@ from qbo_sync.errors import KitError
 
 RETRY = "qbo-kit-certbot-retry"
 AGAIN_S = 86400.0  # the same alert is repeated once a day
-QUIET = "order, so far"
+# Keys of what is wrong: a passing failure that nobody is told yet; the end that comes near; the same with plenty of time left.
+QUIET, EXPIRY, NOTICE = "order, so far", "expiry", "notice"
 SLACK_S = 30.0  # systemd fires a little early or late
 # Days left at which somebody is told that a brought certificate runs out.
 BROUGHT_DAYS = (30, 7, 1)
@@ -45,7 +46,7 @@ def run(settings: Settings, *, at_once: bool = False, force: bool = False) -> tu
         _serve(settings, state, troubles)
         _expiry(settings, state, troubles)
         _finish(settings, state, troubles)
-    return state, list(troubles.values())
+    return state, [text for key, text in troubles.items() if not key.startswith(NOTICE)]
 
 
 @contextmanager
@@ -124,7 +125,8 @@ def _expiry(settings: Settings, state: State, troubles: dict[str, str]) -> None:
     left = moment(served["not_after"]) - time.time()
     for threshold in thresholds(settings, moment(served["not_after"]) - moment(served["not_before"])):
         if left <= threshold:
-            key = f"expiry {served['fingerprint'][:16]} {threshold:.0f}"
+            early = settings.source == "files" and threshold > BROUGHT_DAYS[1] * stable.DAY_S
+            key = f"{NOTICE if early else EXPIRY} {served['fingerprint'][:16]} {threshold:.0f}"
             troubles[key] = _running_out(settings, served, left)
             break
 
@@ -164,7 +166,8 @@ def _finish(settings: Settings, state: State, troubles: dict[str, str]) -> None:
             told = {} if over else {key: at for key, at in told.items() if key in loud} | dict.fromkeys(new, stamp(now))
     state["alerts"] = {"told": told, "undelivered": undelivered}
     state["troubles"] = list(troubles.values())
-    state["state"] = "failing" if loud else "attention" if troubles or undelivered else "ok"
+    wrong = any(not key.startswith(NOTICE) for key in loud)
+    state["state"] = "failing" if wrong else "attention" if troubles or undelivered else "ok"
     state["failures_last_hour"] = _failures(settings, now)
     state.setdefault("failures_in_a_row", 0)
     try:
@@ -181,7 +184,7 @@ def _finish(settings: Settings, state: State, troubles: dict[str, str]) -> None:
 
 def _to_be_told(key: str, told: dict[str, str], now: float) -> bool:
     """Each threshold of the expiry once; everything else again after a day."""
-    return key not in told or (not key.startswith("expiry") and moment(told[key]) + AGAIN_S <= now)
+    return key not in told or (not key.startswith((EXPIRY, NOTICE)) and moment(told[key]) + AGAIN_S <= now)
 
 
 def _message(settings: Settings, state: State, new: dict[str, str]) -> tuple[str, str, dict[str, Any]]:

@@ -31,8 +31,9 @@ class ActionModule(KitAction):
         command = [arguments["program"], "--name", arguments["name"], "--format", "json", "renew", "--now", *force]
         done = self._low_level_execute_command(shlex.join(command), executable="/bin/sh")
         try:
-            said = json.loads(done["stdout"])
-        except ValueError:
+            # Over a terminal, as Ansible's ssh has one, what others say on standard error comes first.
+            said = json.loads(done["stdout"].strip().splitlines()[-1])
+        except (ValueError, IndexError):
             raise KitError(
                 f"{arguments['program']} could not be run",
                 seen=done["stderr"].strip()[-600:],
