@@ -8,7 +8,7 @@ from functools import partial
 
 from qbo_sync.switch import names
 from qbo_sync.switch.audit.rule import Hit, Rule, Several, Sides, doubled, hit, row_hit, some
-from qbo_sync.switch.match import REFERS_TO, SMALL_KINDS
+from qbo_sync.switch.match import REFERS_TO
 from qbo_sync.switch.model import TITLE, Kind, Result, Severity
 
 DECISIONS = "the decisions file that 'qbo-sync plan' writes"
@@ -29,14 +29,12 @@ ITEM_TYPES = {"Group": "Bundles", "Category": "Categories", "Service": "Services
 
 
 def to_import(sides: Sides) -> Iterator[Hit]:
-    """What the import will add: each record of the short lists, one line for each long one."""
-    long: dict[Kind, Several] = defaultdict(Several)
+    """What the import will add: one line for each list."""
+    lists: dict[Kind, Several] = defaultdict(Several)
     for row in sides.planned():
-        if row.result is Result.NEW and row.kind in SMALL_KINDS:
-            yield hit(row, row.path, "not there")
-        elif row.result is Result.NEW:
-            long[row.kind].add(row.path)
-    for kind, new in long.items():
+        if row.result is Result.NEW:
+            lists[row.kind].add(row.path)
+    for kind, new in lists.items():
         yield Hit(f"{kind}", kind, TITLE[kind], f"{new.count} new: {new}", "not there")
 
 
@@ -180,16 +178,18 @@ def _by_own_name(sides: Sides, kind: Kind) -> tuple[dict[str, str], dict[str, st
 def shared(field: str, key: Callable[[str], list[str]], fires: str) -> Callable[[Sides], Iterable[Hit]]:
     """A check for top customers, or suppliers, that have the same value in a field: perhaps one that was entered twice."""
 
-    def owners(sides: Sides, kind: Kind) -> Iterator[tuple[str, str]]:
+    def owners(sides: Sides, kind: Kind) -> Iterator[tuple[str, tuple[str, str]]]:
         for record in sides.records(kind):
             if record.level == 0:
-                for value in dict.fromkeys(key(str(record.fields.get(field) or ""))):
-                    yield value, record.name
+                written = str(record.fields.get(field) or "")
+                values = key(written)
+                for value in dict.fromkeys(values):
+                    yield value, (value if len(values) > 1 else written, record.name)
 
     def check(sides: Sides) -> Iterator[Hit]:
         for kind in (Kind.CUSTOMER, Kind.SUPPLIER):
             for value, found in doubled(partial(owners, sides, kind)):
-                yield Hit(f"{kind}/{value}", kind, value, some(found))
+                yield Hit(f"{kind}/{value}", kind, found[0][0], some(name for _, name in found))
 
     check.__doc__ = fires
     return check
@@ -248,7 +248,7 @@ RULES = (
         "LST-007",
         Severity.INFO,
         "Items of a type that is not imported",
-        "Nothing to do. Which types count as inventory is the setting [import] item_types; bundles and categories never do.",
+        "Nothing to do. If Miracle Service should have services too, have the site's setting [import] item_types changed.",
         "the site's settings file",
         other_items,
     ),

@@ -16,7 +16,7 @@ from qbo_sync.switch.shelf import Listing
 # The longest list that is kept in memory while rules look at it.
 HELD = 40_000
 
-SHOWN = 5
+SHOWN = 8
 
 T = TypeVar("T")
 

@@ -210,7 +210,7 @@ RULES = (
         Severity.BLOCKER,
         "The home currencies differ",
         "A company's home currency cannot be changed later. Make sure the right QuickBooks company is connected.",
-        ADVANCED,
+        f"{ADVANCED} > Currency",
         other_currency,
     ),
     Rule(
@@ -225,8 +225,8 @@ RULES = (
         "SET-003",
         Severity.WARNING,
         "Class tracking is off in QuickBooks Online",
-        "Switch class tracking on if invoices should carry their group type as class.",
-        ADVANCED,
+        "Switch 'Track classes' on if invoices should carry their group type as class.",
+        f"{ADVANCED} > Categories",
         classes_off,
     ),
     Rule(
@@ -242,7 +242,7 @@ RULES = (
         Severity.WARNING,
         "QuickBooks Online uses several currencies",
         "Check that the customers and suppliers Miracle Service works with are in its own currency.",
-        ADVANCED,
+        f"{ADVANCED} > Currency",
         multicurrency,
     ),
     Rule(
