@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import sys
 import time
 import traceback
@@ -295,11 +296,18 @@ def plan(
     since: Annotated[bool, typer.Option("--since", help="Read only what changed in QuickBooks since the last look.")] = False,
 ) -> None:
     """Say what an import would do; write to neither side."""
-    run(
-        context,
-        "plan",
-        lambda site: steps.make_plan(site, report.read_decisions(decisions) if decisions else (), since_last=since),
-    )
+
+    def step(site: Site) -> Outcome:
+        read = report.read_decisions(decisions) if decisions else ()
+        return steps.make_plan(site, read, since_last=since, decided_by=_whence(decisions) if decisions else "")
+
+    run(context, "plan", step)
+
+
+def _whence(file: Path) -> str:
+    """Where decisions come from, for the reports: the file, the day, and the person where the system knows one."""
+    person = os.environ.get("SUDO_USER") or os.environ.get("LOGNAME") or "root"
+    return f"{file.name}, {datetime.now(UTC):%Y-%m-%d}" + (f", by {person}" if person != "root" else "")
 
 
 @app.command("import")

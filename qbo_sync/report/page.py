@@ -93,7 +93,7 @@ def render(story: Story) -> str:
     environment.filters["shown"] = visible
     environment.filters["kind_title"] = words.kind_title
     environment.filters["number"] = lambda number: f"{number:,}"
-    environment.globals.update(full_name=words.full_name, count=words.count, limit=LIMIT)
+    environment.globals.update(full_name=words.full_name, decision_said=words.decision_said, count=words.count, limit=LIMIT)
     style = environment.get_template("page.css").render()
     script = environment.get_template("filter.js").render()
     template = environment.get_template(_TEMPLATE.get(story.answer.command, "lists.html.j2"))
@@ -109,9 +109,10 @@ def render(story: Story) -> str:
         tone=words.tone(story.answer),
         bars=_bars(story),
         sections=_finding_sections(story),
-        to_decide=[part for result in words.TO_DECIDE if (part := _row_list(story.rows, result)).number],
+        to_decide=[part for result in words.TO_DECIDE if (part := _row_list(words.undecided(story.rows), result)).number],
+        decided=_row_list(words.decided(story.rows), *words.TO_DECIDE),
         kinds=_kinds(story),
-        counts=words.kind_counts(story.answer, story.rows),
+        counts=words.figures(story.answer, story.rows),
         tables=tables,
         facts=_facts(story.answer.summary),
         # These two are ours, not data; the page's policy names their hashes, so that nothing else can run or style.

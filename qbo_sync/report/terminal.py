@@ -33,8 +33,7 @@ _FIGURE_STYLE = {
     "free": "green",
     "held": "yellow",
     "written": "green",
-    "weak": "yellow",
-    "conflict": "yellow",
+    "decide": "yellow",
     "invalid": "red",
 }
 # The table of kinds needs this many columns; a narrower window gets one line per kind.
@@ -52,13 +51,14 @@ def show(answer: Answer, *, findings: Sequence[Finding] = (), rows: Sequence[Pla
     if findings:
         _show_findings(screen, findings)
     names = words.FIGURES.get(answer.command, {})
-    counts = words.kind_counts(answer, rows) if names else {}
+    counts = words.figures(answer, rows) if names else {}
     if counts:
         _show_kinds(screen, counts, names)
     elif answer.summary and not answer.lines and not findings:
         _show_summary(screen, answer.summary)
     if answer.command in ("plan", "import"):
         _show_undecided(screen, words.undecided(rows))
+        _show_decided(screen, words.decided(rows))
     if answer.report:
         screen.blank()
         for name, path in answer.report.items():
@@ -190,6 +190,17 @@ def _show_undecided(screen: _Screen, rows: Sequence[PlannedRow]) -> None:
     for row in rows[:LIMIT]:
         screen.item("?", "yellow", f"{words.full_name(row)}  [{row.kind} {row.qbo_id}]", indent=2)
         screen.labelled(row.result.value, row.reason, indent=4)
+    _show_more(screen, len(rows), LIMIT, indent=2)
+
+
+def _show_decided(screen: _Screen, rows: Sequence[PlannedRow]) -> None:
+    if not rows:
+        return
+    screen.blank()
+    screen.line(f"Decided ({len(rows):,})", style="bold")
+    for row in rows[:LIMIT]:
+        by = f" ({row.decided_by})" if row.decided_by else ""
+        screen.item("✓", "green", f"{words.full_name(row)}: {words.decision_said(row)}{by}", indent=2)
     _show_more(screen, len(rows), LIMIT, indent=2)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -108,10 +108,18 @@ TABLE = {
 DECISIONS: tuple[str, ...] = tuple(Decision)
 _TICKS = {"made": "discard", "unused": "inactivate", "double": "inactivate", "inactivated": "reactivate"}
 
+_PLANNED = {
+    "read": "in QuickBooks",
+    "there": "already there",
+    "new": "new",
+    "left": "left out",
+    "decide": "to decide",
+    "invalid": "cannot come",
+}
 # The figures by kind that a command gives, in the order of a table, with what a person calls them.
 FIGURES: dict[str, dict[str, str]] = {
-    "plan": {"read": "read", **{result: result for result in RESULT_ORDER}},
-    "import": {"read": "read", **{result: result for result in RESULT_ORDER}, "written": "written"},
+    "plan": _PLANNED,
+    "import": {**_PLANNED, "written": "written"},
     "prepare": {"active": "active", "used": "in use", "free": "can go", "held": "still open"},
 }
 
@@ -225,6 +233,17 @@ def undecided(rows: Iterable[PlannedRow]) -> list[PlannedRow]:
     return [row for row in in_order(rows) if row.result in TO_DECIDE and not row.decision]
 
 
+def decided(rows: Iterable[PlannedRow]) -> list[PlannedRow]:
+    """The doubtful rows that a person has settled."""
+    return [row for row in in_order(rows) if row.result in TO_DECIDE and row.decision]
+
+
+def decision_said(row: PlannedRow) -> str:
+    """A decision in words: ``linked with row 8``."""
+    said = {Decision.LINK: f"linked with row {row.miracle_id}", Decision.CREATE: "added as a new record"}
+    return said.get(Decision(row.decision), "left out")
+
+
 def in_order(rows: Iterable[PlannedRow]) -> list[PlannedRow]:
     """Rows by kind (as imported), then by result (what needs a person first), then by name."""
     kinds, results = list(Kind), list(RESULT)
@@ -264,6 +283,34 @@ def kind_counts(answer: Answer, rows: Sequence[PlannedRow]) -> dict[Kind, dict[s
         elif mine := [row.result for row in rows if row.kind == kind]:
             counts[kind] = {"read": len(mine), **Counter(map(str, mine))}
     return counts
+
+
+def figures(answer: Answer, rows: Sequence[PlannedRow]) -> dict[Kind, dict[str, int]]:
+    """The figures of :data:`FIGURES` per kind. A doubtful record counts as what a person decided on it."""
+    counts = kind_counts(answer, rows)
+    if answer.command not in ("plan", "import"):
+        return counts
+    settled = Counter((row.kind, row.result, row.decision) for row in decided(rows))
+    return {kind: _planned(given, lambda *of, kind=kind: settled[kind, *of]) for kind, given in counts.items()}
+
+
+def _planned(given: Mapping[str, int], settled: Callable[[Result, str], int]) -> dict[str, int]:
+    def number(*results: str) -> int:
+        return sum(given.get(result, 0) for result in results)
+
+    def so(decision: str) -> int:
+        return sum(settled(result, decision) for result in TO_DECIDE)
+
+    doubtful = sum(settled(result, each) for result in (Result.WEAK, Result.CONFLICT) for each in DECISIONS)
+    return {
+        "read": number("read"),
+        "there": number("linked", "matched") + so(Decision.LINK),
+        "new": number("new") + so(Decision.CREATE),
+        "left": number("removed") + so(Decision.SKIP),
+        "decide": number("weak", "conflict") - doubtful,
+        "invalid": number("invalid") - settled(Result.INVALID, Decision.SKIP),
+        "written": number("written"),
+    }
 
 
 def total(counts: Mapping[Kind, Mapping[str, int]], *names: str) -> int:

@@ -149,7 +149,7 @@ def _figures(story: Story) -> list[tuple[Any, ...]]:
             (words.ACCEPTED.title, counts["accepted"])
         ]
     names = words.FIGURES.get(answer.command, {})
-    by_kind = words.kind_counts(answer, story.rows) if names else {}
+    by_kind = words.figures(answer, story.rows) if names else {}
     if by_kind:
         lines = [(words.kind_title(kind), *(figures.get(name, 0) for name in names)) for kind, figures in by_kind.items()]
         return [("", *names.values()), *lines, ("total", *(words.total(by_kind, name) for name in names))]

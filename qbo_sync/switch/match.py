@@ -37,10 +37,14 @@ _planned = Planned()
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """A person's word on one record; ``miracle_id`` only for ``link`` and only when they chose one."""
+    """A person's word on one record; ``miracle_id`` only for ``link`` and only when they chose one.
+
+    ``by`` says where and when they gave it: the file, the day, the person if known.
+    """
 
     decision: Decision
     miracle_id: str = ""
+    by: str = ""
 
 
 Decisions = Mapping[tuple[Kind, str], Decided]
@@ -317,7 +321,7 @@ class _Matcher:
         if decided is None:
             return row
         if decided.decision is Decision.SKIP:
-            return replace(row, decision=Decision.SKIP.value, action="")
+            return replace(row, decision=Decision.SKIP.value, action="", decided_by=decided.by)
         if row.result is Result.INVALID:
             raise UsageError(
                 f"{self.kind} '{record.path}' cannot be imported: {row.reason}",
@@ -325,7 +329,7 @@ class _Matcher:
                 next="decide 'skip', or mend the record in QuickBooks Online and make a new plan",
             )
         if decided.decision is Decision.CREATE:
-            return replace(row, decision=Decision.CREATE.value, action="insert", miracle_id="")
+            return replace(row, decision=Decision.CREATE.value, action="insert", miracle_id="", decided_by=decided.by)
         target = decided.miracle_id or row.miracle_id
         if not self.rows.find([target]):
             raise UsageError(
@@ -339,7 +343,7 @@ class _Matcher:
                 next="choose another row, or decide 'create' or 'skip'",
             )
         self.given.add(target)
-        return replace(row, decision=Decision.LINK.value, action="link", miracle_id=target)
+        return replace(row, decision=Decision.LINK.value, action="link", miracle_id=target, decided_by=decided.by)
 
 
 class _Around:

@@ -154,7 +154,7 @@ class Account:
 class PlannedRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One record of the plan: how it matched, why, and what the import will do (``insert``, ``link`` or nothing).
 
-    ``partner``: a digest of the row it will be linked with, as that was read.
+    ``partner``: a digest of the row it will be linked with, as that was read. ``decided_by``: where and when a person decided.
     """
 
     kind: Kind
@@ -171,6 +171,7 @@ class PlannedRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     fields: Mapping[str, Any] = {}
     references: Mapping[str, str] = {}
     partner: str = ""
+    decided_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,8 @@ SCHEMA = """
 CREATE TABLE IF NOT EXISTS reading (id TEXT PRIMARY KEY, command TEXT NOT NULL, read_at TEXT NOT NULL, findings BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS accepted (finding TEXT PRIMARY KEY, reason TEXT NOT NULL, accepted_at TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS decision (
-  kind TEXT NOT NULL, qbo_id TEXT NOT NULL, decision TEXT NOT NULL, miracle_id TEXT NOT NULL, PRIMARY KEY (kind, qbo_id));
+  kind TEXT NOT NULL, qbo_id TEXT NOT NULL, decision TEXT NOT NULL, miracle_id TEXT NOT NULL,
+  decided_by TEXT NOT NULL DEFAULT '', PRIMARY KEY (kind, qbo_id));
 CREATE TABLE IF NOT EXISTS import (run_id TEXT PRIMARY KEY, finished_at TEXT NOT NULL, written INTEGER NOT NULL);
 """
 
@@ -41,6 +42,12 @@ class Reading:
     command: str
     read_at: datetime
     findings: list[Finding]
+
+
+def _add_new_columns(database: sqlite3.Connection) -> None:
+    """Bring a store of an earlier version up to date."""
+    if "decided_by" not in {row[1] for row in database.execute("PRAGMA table_info(decision)")}:
+        database.execute("ALTER TABLE decision ADD COLUMN decided_by TEXT NOT NULL DEFAULT ''")
 
 
 def new_id() -> str:
@@ -64,6 +71,7 @@ class SiteStore:
             self._path.touch(mode=0o600)
             with self._open() as database:
                 database.executescript(SCHEMA)
+                _add_new_columns(database)
         except (OSError, sqlite3.Error) as error:
             raise UsageError(
                 f"the site's store cannot be used: {self.directory}",
@@ -133,15 +141,15 @@ class SiteStore:
         """Keep a person's decisions; a later one on the same record replaces an earlier one."""
         with self._open() as database:
             database.executemany(
-                "INSERT OR REPLACE INTO decision VALUES (?, ?, ?, ?)",
-                [(kind.value, qbo_id, d.decision.value, d.miracle_id) for (kind, qbo_id), d in decisions.items()],
+                "INSERT OR REPLACE INTO decision (kind, qbo_id, decision, miracle_id, decided_by) VALUES (?, ?, ?, ?, ?)",
+                [(kind.value, qbo_id, d.decision.value, d.miracle_id, d.by) for (kind, qbo_id), d in decisions.items()],
             )
 
     def decisions(self) -> dict[tuple[Kind, str], Decided]:
         """All decisions so far."""
         with self._open() as database:
-            rows = database.execute("SELECT kind, qbo_id, decision, miracle_id FROM decision").fetchall()
-        return {(Kind(kind), qbo_id): Decided(Decision(decision), miracle_id) for kind, qbo_id, decision, miracle_id in rows}
+            rows = database.execute("SELECT kind, qbo_id, decision, miracle_id, decided_by FROM decision").fetchall()
+        return {(Kind(kind), qbo_id): Decided(Decision(decision), target, by) for kind, qbo_id, decision, target, by in rows}
 
     def forget_decisions(self, records: list[tuple[Kind, str]]) -> None:
         """Drop decisions on records that are no longer there to decide on."""

@@ -23,12 +23,15 @@ from qbo_sync.switch.store import new_id
 Progress = Callable[[Kind, int], None]
 
 
-def make_plan(site: Site, decisions: Sequence[Mapping[str, str]] = (), *, since_last: bool = False) -> Outcome:
+def make_plan(
+    site: Site, decisions: Sequence[Mapping[str, str]] = (), *, since_last: bool = False, decided_by: str = ""
+) -> Outcome:
     """Read both sides and say what an import would do. Writes to neither.
 
-    With ``since_last`` only what changed since the last look is read from QuickBooks.
+    With ``since_last`` only what changed since the last look is read from QuickBooks. ``decided_by`` says where the
+    ``decisions`` come from, for the reports.
     """
-    site.store.decide(_decisions(decisions))
+    site.store.decide(_decisions(decisions, decided_by))
     with site.intuit() as intuit, site.miracle() as miracle:
         plan, findings = _plan(site, intuit, miracle, only_changes=since_last)
     answer = site.answer("plan", summary=planning.summary(planning.results(plan.rows)))
@@ -42,7 +45,7 @@ def make_plan(site: Site, decisions: Sequence[Mapping[str, str]] = (), *, since_
     return Outcome(answer, rows=rows, title=plan.head.company, has_report=True)
 
 
-def _decisions(rows: Sequence[Mapping[str, str]]) -> dict[tuple[Kind, str], Decided]:
+def _decisions(rows: Sequence[Mapping[str, str]], by: str) -> dict[tuple[Kind, str], Decided]:
     decided = {}
     for row in rows:
         if row["decision"]:
@@ -54,7 +57,7 @@ def _decisions(rows: Sequence[Mapping[str, str]]) -> dict[tuple[Kind, str], Deci
                 ) from None
             # The file shows the candidate in miracle_id; it only counts together with the decision to link.
             target = row["miracle_id"] if row["decision"] == Decision.LINK else ""
-            decided[kind, row["qbo_id"]] = Decided(Decision(row["decision"]), target)
+            decided[kind, row["qbo_id"]] = Decided(Decision(row["decision"]), target, by)
     return decided
 
 

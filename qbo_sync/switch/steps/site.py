@@ -156,5 +156,5 @@ def row_item(row: PlannedRow) -> dict[str, Any]:
         "miracle": row.miracle_id,
         "result": row.result.value,
         "reason": row.reason,
-        **({"decision": row.decision} if row.decision else {}),
+        **({"decision": row.decision, "decided_by": row.decided_by} if row.decision else {}),
     }

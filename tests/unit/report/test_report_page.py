@@ -172,6 +172,24 @@ def test_a_plan_shows_the_doubtful_rows_before_the_lists(tmp_path: Path) -> None
             assert " ".join(visible(row.reason).split()) in text
 
 
+def test_decided_rows_are_shown_as_decided_with_who_and_what(tmp_path: Path) -> None:
+    rows = [
+        sample.planned("1", "Amy", Result.WEAK, decision="link", miracle_id="8", action="link", decided_by="ticks.csv, by anna"),
+        sample.planned("2", "Bob", Result.CONFLICT, decision="create", action="insert", decided_by="ticks.csv, by anna"),
+        sample.planned("3", "Eve", Result.INVALID, decision="skip"),
+        sample.planned("4", "Zoe", Result.WEAK, miracle_id="9"),
+        sample.planned("5", "New"),
+    ]
+    text = Page(page(tmp_path, Answer("plan", "acme", "attention", sample.kind_summary(rows)), rows=rows)).text
+    asked, decided = text[text.index("Needs a person") : text.index("Decided (3)")], text[text.index("Decided (3)") :]
+    assert "Zoe" in asked
+    assert "Amy" not in asked
+    assert "Amy Customers linked with row 8 reason of 1 ticks.csv, by anna" in decided
+    assert "Bob Customers added as a new record" in decided
+    assert "Eve Customers left out" in decided
+    assert "Customers 5 1 2 1 1 0" in text  # in QuickBooks, already there, new, left out, to decide, cannot come
+
+
 def test_a_long_list_is_cut_and_says_where_the_rest_is(tmp_path: Path) -> None:
     rows = [sample.planned(str(n), f"Customer {n:05}") for n in range(LIMIT + 7)]
     text = Page(page(tmp_path, Answer("plan", "acme", "ok", sample.kind_summary(rows)), rows=rows)).text
