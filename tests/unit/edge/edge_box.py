@@ -38,14 +38,22 @@ def root() -> Path:
     return image.path()
 
 
+def run(folder: Path, *command: str) -> str:
+    """Run a program of the image to its end; its standard output."""
+    boxed = [*ALONE, "/bin/sh", "-c", BOX, "box", str(root()), str(folder), *command]
+    done = subprocess.run(boxed, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 @contextmanager
-def daemon(folder: Path, *command: str, answers: Callable[[], bool]) -> Iterator[None]:
+def daemon(folder: Path, *command: str, answers: Callable[[], bool], **environment: str) -> Iterator[None]:
     """Run the command until the block ends; entered once ``answers`` says so."""
     log = folder / "log"
     with log.open("wb") as output:
         process = subprocess.Popen(
             [*ALONE, "/bin/sh", "-c", BOX, "box", str(root()), str(folder), *command],
-            env={"PATH": os.environ["PATH"]},
+            env={"PATH": os.environ["PATH"], **environment},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
