@@ -18,7 +18,7 @@ from rich.console import Console
 
 from qbo_sync import __version__, config, report
 from qbo_sync.errors import KitError, UsageError, Waiting
-from qbo_sync.intuit import Connection, GrantState, authorize
+from qbo_sync.intuit import Connection, GrantState, authorize, connect_url, invitation_url
 from qbo_sync.switch import steps
 from qbo_sync.switch.model import Answer, Kind
 from qbo_sync.switch.steps import Outcome, Site
@@ -189,14 +189,17 @@ def connect(
 
 
 def _ask_for_consent(site: Site, connection: Connection, listen: bool) -> None:
-    page = site.settings.intuit.redirect_uri.removesuffix("/callback") + "/connect"
+    never = connection.store.bound_realm() is None
+    page = invitation_url(site.settings, connection.store.invite()) if never else connect_url(site.settings)
     if listen:
         errors.print(f"open {page} in a browser and choose Connect", markup=False)
         serve_until(site.settings, lambda: connection.state() is GrantState.connected)
         return
     if site.settings.web.public_url:
         raise Waiting(
-            "no QuickBooks company is connected yet", who="a QuickBooks administrator", next=f"open {page} and choose Connect"
+            "no QuickBooks company is connected yet",
+            who="a QuickBooks administrator",
+            next=f"open {page} and choose Connect" + (" (this link is good for 72 hours and one company)" if never else ""),
         )
     browser = token_urlsafe(16)
     errors.print("open this address in a browser and give consent:", markup=False)

@@ -128,10 +128,11 @@ def _connect(story: Story) -> None:
     step("Step 3", "connect QuickBooks Online")
     story.playbook("connect")
     waiting = story.results()["connect"]
-    say(f"    waiting for {waiting['waiting_for']['who']}: https://{FQDN}/qbo/connect")
+    link = _invitation(story)
+    say(f"    waiting for {waiting['waiting_for']['who']}: {link.partition('=')[0]}=…, a link for the first connection only")
     trusted = ACME_ROOT_FILE.read_text() + CA_FILE.read_text()
     script = Path(visitor.__file__).read_text(encoding="utf-8")
-    command = story.lab.command("observer", "python3", "-", f"https://{FQDN}/qbo/connect", keys.REALM, f"'{trusted}'")
+    command = story.lab.command("observer", "python3", "-", link, keys.REALM, f"'{trusted}'")
     done = subprocess.run(command, input=script, capture_output=True, text=True, timeout=120, check=False)
     for line in done.stdout.splitlines():
         say(f"    the administrator sees {line}")
@@ -140,6 +141,12 @@ def _connect(story: Story) -> None:
     story.playbook("connect")
     status = must(story.qbo_sync("status"), 0)["summary"]
     say(f"    {status['connection']}: {status['company']} (realm {status['realm']})")
+
+
+def _invitation(story: Story) -> str:
+    """The link that `qbo-sync connect` makes for the administrator."""
+    said = must(story.qbo_sync("connect"), 5)["next"]
+    return next(word for word in said.split() if word.startswith(f"https://{FQDN}/qbo/connect"))
 
 
 def _prepare(story: Story) -> None:

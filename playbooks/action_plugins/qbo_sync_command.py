@@ -16,6 +16,7 @@ written. The answer is published as ``qbo_sync_result`` and recorded under the c
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,6 +29,8 @@ from qbo_sync.errors import KitError, UsageError
 PROGRAM = "/opt/qbo-kit/qbo-sync/bin/qbo-sync"
 GOES_ON, ATTENTION = (0, 3), 3
 WAITS = 5
+# The link for the first connection is shown to whoever runs the playbook; what is recorded holds no secret.
+_INVITATION = re.compile(r"\?invitation=\S+")
 
 
 class ActionModule(KitAction):
@@ -53,7 +56,7 @@ class ActionModule(KitAction):
             state="waiting" if code == WAITS else "done" if code in GOES_ON else "failed",
             seen={name: document[name] for name in ("outcome", "summary", "report", "requests") if document.get(name)},
             waiting_for=_waiting_for(document) if code == WAITS else None,
-            next=said,
+            next=_INVITATION.sub("", said),
         )
         result = state.record(self.store / "state.json", self.site, step, result)
         if result["state"] == "failed":

@@ -13,6 +13,7 @@ from qbo_sync.intuit.oauth import (
     WrongCompany,
     authorize,
     connect_url,
+    invitation_url,
 )
 from qbo_sync.intuit.snapshot import Snapshot
 from qbo_sync.intuit.tokens import End, Grant, GrantState, TokenStore
@@ -40,4 +41,5 @@ __all__ = [
     "WrongCompany",
     "authorize",
     "connect_url",
+    "invitation_url",
 ]

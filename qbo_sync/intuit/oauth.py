@@ -28,7 +28,7 @@ from qbo_sync.errors import Blocked, IntuitFault, KitError, ReconnectNeeded, Usa
 from qbo_sync.intuit import faults
 from qbo_sync.intuit.http import Answer, Http, undisturbed
 from qbo_sync.intuit.pace import Pacer
-from qbo_sync.intuit.tokens import Clock, Grant, GrantState, TokenStore, utc_now
+from qbo_sync.intuit.tokens import Authorization, Clock, Grant, GrantState, TokenStore, utc_now
 
 SCOPE = ["com.intuit.quickbooks.accounting"]
 MINOR_VERSION = "75"
@@ -58,6 +58,11 @@ def connect_url(settings: Settings) -> str:
     """The page where a person connects the site."""
     base = settings.web.public_url.rstrip("/")
     return f"{base}/qbo/connect" if base else settings.intuit.redirect_uri.removesuffix("/callback") + "/connect"
+
+
+def invitation_url(settings: Settings, invitation: str) -> str:
+    """The Connect page for the first connection of a site."""
+    return f"{connect_url(settings)}?invitation={invitation}"
 
 
 class Connection:
@@ -331,9 +336,10 @@ def authorize(connection: Connection, callback: str, *, browser: str, allow_othe
     minutes, :class:`ConsentDeclined` when the answer was no, and what :meth:`Connection.exchange` raises.
     """
     values = parse_callback(callback)
-    if not connection.store.take_authorization(values["state"], browser):
+    taken = connection.store.take_authorization(values["state"], browser)
+    if taken is not Authorization.good:
         raise CallbackRefused(
-            "this answer does not belong to a question that was asked here in the last ten minutes",
+            f"this answer from QuickBooks does not count: {taken.value}",
             next=f"start again at {connect_url(connection.settings)}, in one browser",
         )
     if "error" in values:

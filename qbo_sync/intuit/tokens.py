@@ -31,6 +31,10 @@ from qbo_sync.intuit.files import StoreUnwritable, exclusive, private_directory,
 KEY_BYTES = 32
 _NONCE_BYTES = 12
 AUTHORIZATION_LIFE = timedelta(minutes=10)
+# How long it is remembered that an authorisation has run out, so that a latecomer is told so.
+_LATE = timedelta(days=1)
+INVITATION_LIFE = timedelta(hours=72)
+_OPEN_INVITATIONS = 20
 # Intuit suggests telling the owner 30 days, 7 days and 0 days before the end (facts 1.4).
 EXPIRING = timedelta(days=30)
 URGENT = timedelta(days=7)
@@ -43,6 +47,7 @@ CREATE TABLE IF NOT EXISTS token_grant (environment TEXT PRIMARY KEY, realm TEXT
     state TEXT NOT NULL CHECK (state IN ('usable', 'refreshing', 'dead')), sealed BLOB NOT NULL, changed_at TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS token_mark (environment TEXT PRIMARY KEY, realm TEXT NOT NULL, generation INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS token_authorization (state TEXT PRIMARY KEY, browser TEXT NOT NULL, expires_at REAL NOT NULL);
+CREATE TABLE IF NOT EXISTS token_invitation (token TEXT PRIMARY KEY, expires_at REAL NOT NULL);
 CREATE TABLE IF NOT EXISTS token_document (url TEXT PRIMARY KEY, body BLOB NOT NULL, read_at REAL NOT NULL);
 """
 
@@ -61,6 +66,15 @@ class GrantState(StrEnum):
     expiring = "expiring"
     reconnect_needed = "reconnect needed"
     disconnected = "disconnected"
+
+
+class Authorization(StrEnum):
+    """What became of a question that was put to Intuit's consent page; each but the first is a reason to start again."""
+
+    good = "good"
+    unknown = "its question was answered before, or was never asked here"
+    of_another_browser = "its question was asked in another browser"
+    too_late = "its question was asked more than ten minutes ago"
 
 
 @dataclass(frozen=True)
@@ -156,6 +170,7 @@ class TokenStore:
                 "INSERT OR REPLACE INTO token_grant VALUES (?, ?, ?, 'usable', ?, ?)",
                 (*row, self._seal(grant), self._clock().isoformat()),
             )
+            db.execute("DELETE FROM token_invitation")
         return grant
 
     def load(self) -> Grant | None:
@@ -206,13 +221,36 @@ class TokenStore:
             row = db.execute("SELECT realm FROM token_mark WHERE environment = ?", (self.environment,)).fetchone()
         return str(row[0]) if row and row[0] else None
 
+    # The first connection: before it nobody is known, and the page is public
+
+    def invite(self) -> str:
+        """A token that opens the Connect page of a never connected site, for 72 hours or until it is. Its hash is kept."""
+        token, now = secrets.token_urlsafe(32), self._clock()
+        with self._transaction() as db:
+            db.execute("DELETE FROM token_invitation WHERE expires_at <= ?", (now.timestamp(),))
+            db.execute(
+                "DELETE FROM token_invitation WHERE token IN"
+                " (SELECT token FROM token_invitation ORDER BY expires_at DESC LIMIT -1 OFFSET ?)",
+                (_OPEN_INVITATIONS - 1,),
+            )
+            db.execute("INSERT INTO token_invitation VALUES (?, ?)", (_digest(token), (now + INVITATION_LIFE).timestamp()))
+        return token
+
+    def may_connect(self, invitation: str) -> bool:
+        """Whether a consent may begin: the site is bound to its company, or this invitation is good."""
+        if self.bound_realm():
+            return True
+        with self._reading() as db:
+            row = db.execute("SELECT expires_at FROM token_invitation WHERE token = ?", (_digest(invitation),)).fetchone()
+        return row is not None and self._clock().timestamp() < float(row[0])
+
     # Authorisations under way
 
     def begin_authorization(self, state: str, browser: str) -> None:
         """Remember ``state`` for ten minutes, for the browser that holds ``browser``. Only their hashes are kept."""
         now = self._clock()
         with self._transaction() as db:
-            db.execute("DELETE FROM token_authorization WHERE expires_at <= ?", (now.timestamp(),))
+            db.execute("DELETE FROM token_authorization WHERE expires_at <= ?", ((now - _LATE).timestamp(),))
             db.execute(
                 "DELETE FROM token_authorization WHERE state IN"
                 " (SELECT state FROM token_authorization ORDER BY expires_at DESC LIMIT -1 OFFSET ?)",
@@ -223,14 +261,16 @@ class TokenStore:
                 (_digest(state), _digest(browser), (now + AUTHORIZATION_LIFE).timestamp()),
             )
 
-    def take_authorization(self, state: str, browser: str) -> bool:
-        """Whether ``state`` was begun by this browser within ten minutes. It is used up by the question."""
+    def take_authorization(self, state: str, browser: str) -> Authorization:
+        """What is known of ``state``. It is used up by the question."""
         with self._transaction() as db:
             row = db.execute("SELECT browser, expires_at FROM token_authorization WHERE state = ?", (_digest(state),)).fetchone()
             db.execute("DELETE FROM token_authorization WHERE state = ?", (_digest(state),))
         if row is None:
-            return False
-        return hmac.compare_digest(row[0], _digest(browser)) and self._clock().timestamp() < row[1]
+            return Authorization.unknown
+        if not hmac.compare_digest(row[0], _digest(browser)):
+            return Authorization.of_another_browser
+        return Authorization.good if self._clock().timestamp() < row[1] else Authorization.too_late
 
     # Documents read from Intuit that change rarely
 
@@ -267,7 +307,7 @@ class TokenStore:
     def _make_tables(self) -> None:
         """Only when they are missing: opening a store must not wait for whoever is writing to it."""
         with self._reading() as db:
-            made = db.execute("SELECT count(*) FROM sqlite_master WHERE name = 'token_document'").fetchone()[0]
+            made = db.execute("SELECT count(*) FROM sqlite_master WHERE name = 'token_invitation'").fetchone()[0]
         if not made:
             with self._transaction() as db:
                 for statement in _SCHEMA.split(";"):

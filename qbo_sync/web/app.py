@@ -40,6 +40,7 @@ from qbo_sync.intuit import (
     WrongCompany,
     authorize,
 )
+from qbo_sync.intuit.tokens import utc_now
 from qbo_sync.web import webhooks
 from qbo_sync.web.keeper import Keeper
 from qbo_sync.web.pages import Headers, Pages
@@ -47,7 +48,8 @@ from qbo_sync.web.pages import Headers, Pages
 log = logging.getLogger("qbo_sync.web")
 
 BROWSER_COOKIE = "qbo_browser"
-_BROWSER_LIFE_S = 3600
+INVITATION_COOKIE = "qbo_invitation"
+_COOKIE_LIFE_S = 3600
 # A person is looking at the browser, and the proxy in front gives up after a minute.
 _TIMEOUT_S = 20.0
 _PATIENCE_S = 5.0
@@ -59,9 +61,9 @@ _CONNECTED = (GrantState.connected, GrantState.expiring)
 class Site:
     """The pages of one site."""
 
-    def __init__(self, settings: Settings, told: Callable[[], None]) -> None:
+    def __init__(self, settings: Settings, keeper: Keeper | None) -> None:
         self.settings = settings
-        self._told = told
+        self._keeper = keeper
         self.pages = Pages(settings)
         self._secure = settings.web.public_url.startswith("https:")
         # Lives as long as this process: after a restart a page has to be loaded again before its button works.
@@ -80,16 +82,31 @@ class Site:
         with self.connection() as connection:
             state = connection.state()
             grant = connection.grant() if state in _CONNECTED else None
+            invited = connection.store.may_connect(request.cookies.get(INVITATION_COOKIE, ""))
         browser = self._browser(request)
-        page = self.pages.render("home", state=state, grant=grant, form_token=self._form_token(browser), inside=inside(request))
+        page = self.pages.render(
+            "home",
+            state=state,
+            grant=grant,
+            end=grant.end(utc_now()) if grant else None,
+            invited=invited,
+            form_token=self._form_token(browser),
+            inside=inside(request),
+        )
         return self._keep(page, browser)
 
     def connect(self, request: Request) -> Response:
         """The *Connect to QuickBooks* button, while there is something to connect."""
+        invitation = request.query_params.get("invitation", "")[:64]
         with self.connection() as connection:
             state = connection.state()
-        if state is GrantState.connected:
-            return RedirectResponse("/qbo/", 303)
+            if state is GrantState.connected:
+                return RedirectResponse("/qbo/", 303)
+            if not connection.store.may_connect(invitation or request.cookies.get(INVITATION_COOKIE, "")):
+                return self._uninvited(invitation)
+        if invitation:
+            # A clean address, as after the callback.
+            return self._set_cookie(RedirectResponse("/qbo/connect", 303), INVITATION_COOKIE, invitation)
         return self.pages.render("connect", state=state)
 
     def start(self, request: Request) -> Response:
@@ -98,6 +115,8 @@ class Site:
         with self.connection() as connection:
             if connection.state() is GrantState.connected:
                 return RedirectResponse("/qbo/", 303)
+            if not connection.store.may_connect(request.cookies.get(INVITATION_COOKIE, "")):
+                return self._uninvited()
             address = connection.begin(browser)
         return self._keep(RedirectResponse(address, 303), browser)
 
@@ -130,9 +149,11 @@ class Site:
         return RedirectResponse("/qbo/disconnected", 303)
 
     def disconnected(self, request: Request) -> Response:
-        """Where people land after a disconnect, also when it was done inside QuickBooks. Changes nothing."""
+        """Where people land after a disconnect; after one inside QuickBooks Intuit is asked, in the background."""
         with self.connection() as connection:
             state = connection.state()
+        if state in _CONNECTED and self._keeper:
+            self._keeper.doubt()
         return self.pages.render("disconnected", connected=state in _CONNECTED)
 
     def health(self, request: Request) -> Response:
@@ -153,7 +174,8 @@ class Site:
             log.warning("webhook refused: %s", error.seen)
             return Response(status_code=400)
         EventQueue(self.settings).add(events)
-        self._told()
+        if self._keeper:
+            self._keeper.wake()
         return Response(status_code=200)
 
     def refused(self, request: Request, error: Exception) -> Response:
@@ -191,10 +213,15 @@ class Site:
         return known if len(known) == 43 else secrets.token_urlsafe(32)
 
     def _keep(self, response: Response, browser: str) -> Response:
-        response.set_cookie(
-            BROWSER_COOKIE, browser, max_age=_BROWSER_LIFE_S, path="/qbo/", secure=self._secure, httponly=True, samesite="lax"
-        )
+        return self._set_cookie(response, BROWSER_COOKIE, browser)
+
+    def _set_cookie(self, response: Response, name: str, value: str) -> Response:
+        response.set_cookie(name, value, max_age=_COOKIE_LIFE_S, path="/qbo/", secure=self._secure, httponly=True, samesite="lax")
         return response
+
+    def _uninvited(self, invitation: str = "") -> Response:
+        """Whoever connects first decides which company this site is bound to, so that is not for everybody who passes by."""
+        return self.pages.render("uninvited", 403, used=bool(invitation))
 
     def _form_token(self, browser: str) -> str:
         return hmac.new(self._form_key, browser.encode("utf-8", "replace"), hashlib.sha256).hexdigest()
@@ -263,12 +290,12 @@ def _next(problem: KitError) -> str:
     return "If this stays, tell whoever looks after this link."
 
 
-def create_app(settings: Settings, told: Callable[[], None] = lambda: None) -> Starlette:
+def create_app(settings: Settings, keeper: Keeper | None = None) -> Starlette:
     """The application. Opens nothing until the first request, so that it starts before the site is connected.
 
-    ``told`` is called when webhooks have brought events.
+    ``keeper`` is told when webhooks have brought events, and when somebody may have disconnected inside QuickBooks.
     """
-    site = Site(settings, told)
+    site = Site(settings, keeper)
     webhook = [Route("/qbo/webhooks", site.webhooks, methods=["POST"])] if settings.web.verifier_token_file else []
     return Starlette(
         routes=[
@@ -291,7 +318,7 @@ def serve(settings: Settings) -> None:
     # The server hands a signal on when it has ended: by an exception, so that the keeper's work ends in peace.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with Keeper(settings) as keeper:
-        _server(settings, keeper.wake).run()
+        _server(settings, keeper).run()
 
 
 def serve_until(settings: Settings, done: Callable[[], bool]) -> None:
@@ -305,10 +332,10 @@ def serve_until(settings: Settings, done: Callable[[], bool]) -> None:
     thread.join()
 
 
-def _server(settings: Settings, told: Callable[[], None] = lambda: None) -> uvicorn.Server:
+def _server(settings: Settings, keeper: Keeper | None = None) -> uvicorn.Server:
     return uvicorn.Server(
         uvicorn.Config(
-            create_app(settings, told),
+            create_app(settings, keeper),
             host=settings.web.host,
             port=settings.web.port,
             proxy_headers=False,

@@ -24,6 +24,8 @@ _TURN_S = 3600.0
 # Events come in bursts, and each reading is billed: gather them first, and read no more often than this.
 GATHER_S = 2.0
 PAUSE_S = 300.0
+# Whoever opens Intuit's disconnect landing makes us ask whether the grant still stands, but not more often than this.
+_DOUBT_S = 60.0
 # An access token lives an hour, so the newest one tells when the connection was used last.
 _UNUSED = timedelta(hours=23)
 # The unit's stop waits for a request under way; a long outage is the next turn's.
@@ -44,6 +46,7 @@ class Keeper:
         self._clock = clock
         self._stopped = threading.Event()
         self._told = threading.Event()
+        self._doubted = threading.Event()
         self._thread = threading.Thread(target=self._run, name="keeper")
 
     def __enter__(self) -> Keeper:
@@ -60,13 +63,18 @@ class Keeper:
         """Events have come."""
         self._told.set()
 
-    def renew(self) -> None:
-        """Use the connection, when nobody has for a day."""
+    def doubt(self) -> None:
+        """Somebody may have disconnected inside QuickBooks."""
+        self._doubted.set()
+        self._told.set()
+
+    def renew(self, *, now: bool = False) -> None:
+        """Use the connection when nobody has for a day, or ``now``. It is free of charge, and tells whether the grant stands."""
         with closing(Connection(self.settings, http=self._http(), clock=self._clock)) as connection:
             if connection.state() not in (GrantState.connected, GrantState.expiring):
                 return
-            if self._clock() - connection.grant().access_expires_at > _UNUSED - timedelta(hours=1):
-                connection.access_token()
+            if now or self._clock() - connection.grant().access_expires_at > _UNUSED - timedelta(hours=1):
+                connection.access_token(force=now)
 
     def work_off(self) -> bool:
         """Read what changed, once for all events that wait; whether Intuit was asked.
@@ -90,15 +98,19 @@ class Keeper:
         return Http(self.settings, timeout_s=_TIMEOUT_S, patience_s=_PATIENCE_S)
 
     def _run(self) -> None:
-        next_read = 0.0
+        next_read = next_doubt = 0.0
         while not self._stopped.is_set():
             self._told.clear()
             self._try(self.renew)
+            if self._doubted.is_set() and time.monotonic() >= next_doubt:
+                self._doubted.clear()
+                next_doubt = time.monotonic() + _DOUBT_S
+                self._try(lambda: self.renew(now=True))
             if self._try(lambda: self._queue.state().count):
                 self._stopped.wait(max(self._gather_s, next_read - time.monotonic()))
                 if not self._stopped.is_set() and self._try(self.work_off):
                     next_read = time.monotonic() + self._pause_s
-            self._told.wait(_TURN_S)
+            self._told.wait(_DOUBT_S if self._doubted.is_set() else _TURN_S)
 
     @staticmethod
     def _try(act: Callable[[], object]) -> object:

@@ -43,7 +43,8 @@ import http.cookiejar, re, ssl, sys, urllib.parse, urllib.request
 browser = urllib.request.build_opener(
     urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar()),
     urllib.request.HTTPSHandler(context=ssl.create_default_context(cadata=sys.stdin.read())))
-with browser.open(sys.argv[1] + "/start", timeout=30) as consent:
+browser.open(sys.argv[1], timeout=30).close()
+with browser.open(sys.argv[1].partition("?")[0] + "/start", timeout=30) as consent:
     address, text = consent.geturl(), consent.read().decode()
 realm = re.search(r'<option value="(\d+)"', text)[1]
 form = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(address).query), decision="allow", realm=realm)
@@ -84,10 +85,10 @@ def authoritative(kind: str = "A") -> list[str]:
         return []
 
 
-def consent(lab: Lab) -> str:
-    """Connect as an administrator would, from outside, through the public address."""
+def consent(lab: Lab, link: str) -> str:
+    """Connect as an administrator would who was sent the link: from outside, through the public address."""
     trusted = CA_FILE.read_text() + ACME_ROOT_FILE.read_text()
-    done = lab.shell("observer", f"python3 -c {shlex.quote(CONSENT)} https://{FQDN}/qbo/connect", text=trusted)
+    done = lab.shell("observer", f"python3 -c {shlex.quote(CONSENT)} {shlex.quote(link)}", text=trusted)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
@@ -267,9 +268,11 @@ def test_the_whole_journey_by_playbook(fresh_site: EdgeSite) -> None:
     answered = playbook(site, "site", **ANSWER)
     assert (answered.code, total(answered, "failed")) == (0, 0), answered.text
     assert "lab: connect waits for a QuickBooks administrator" in answered.flat
-    assert f"next: open https://{FQDN}/qbo/connect and choose Connect" in answered.flat
+    link = re.search(rf"next: open (https://{FQDN}/qbo/connect\?invitation=\S+) and choose Connect", answered.flat)
+    assert link, answered.flat
+    assert "invitation=" not in (site.folder / "store" / "state.json").read_text()
 
-    assert consent(site.lab) == f"200 https://{FQDN}/qbo/"
+    assert consent(site.lab, link[1]) == f"200 https://{FQDN}/qbo/"
     blocked = playbook(site, "site", **ANSWER)
     assert (blocked.code, total(blocked, "failed")) == (2, 1), blocked.text
     assert "lab: qbo-sync audit: TAX-001" in blocked.flat

@@ -21,6 +21,7 @@ from intuit_lab import REDIRECT
 from qbo_sync.config import Settings
 from qbo_sync.errors import KitError, ReconnectNeeded, UsageError
 from qbo_sync.intuit import Grant, GrantState, TokenStore
+from qbo_sync.intuit.tokens import Authorization
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 
@@ -211,15 +212,15 @@ def test_a_state_is_good_once_in_its_browser_for_ten_minutes(site: Settings) -> 
     now = NOW
     store = TokenStore(site, clock=lambda: now)
     store.begin_authorization("a", "browser")
-    assert store.take_authorization("a", "browser")
-    assert not store.take_authorization("a", "browser")
+    assert store.take_authorization("a", "browser") is Authorization.good
+    assert store.take_authorization("a", "browser") is Authorization.unknown
     store.begin_authorization("b", "browser")
-    assert not store.take_authorization("b", "another")
-    assert not store.take_authorization("b", "browser"), "a wrong guess uses it up"
+    assert store.take_authorization("b", "another") is Authorization.of_another_browser
+    assert store.take_authorization("b", "browser") is Authorization.unknown, "a wrong guess uses it up"
     store.begin_authorization("c", "browser")
     now = NOW + timedelta(minutes=10)
-    assert not store.take_authorization("c", "browser")
-    assert not store.take_authorization("\ud800", "\ud800")
+    assert store.take_authorization("c", "browser") is Authorization.too_late
+    assert store.take_authorization("\ud800", "\ud800") is Authorization.unknown
 
 
 def test_a_flood_of_consents_does_not_grow_the_store(store: TokenStore, site: Settings) -> None:
@@ -227,7 +228,7 @@ def test_a_flood_of_consents_does_not_grow_the_store(store: TokenStore, site: Se
             " INSERT INTO token_authorization SELECT 'state' || i, 'b', ? + i FROM n", NOW.timestamp())  # fmt: skip
     store.begin_authorization("mine", "browser")
     assert execute(site, "SELECT count(*) FROM token_authorization") == [(1000,)]
-    assert store.take_authorization("mine", "browser")
+    assert store.take_authorization("mine", "browser") is Authorization.good
 
 
 def test_a_credential_of_systemd_wins(site: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from urllib.parse import urlencode
 
@@ -74,6 +76,7 @@ def test_an_administrator_connects_and_disconnects(site: Site, browser: Browser)
     first = browser.get("/qbo/")
     assert "not connected" in first.text
     assert "/qbo/connect" in Outline(first.text).links()
+    browser.get(site.invitation())
     page = browser.get("/qbo/connect")
     assert "/qbo/connect/start" in Outline(page.text).links()
     answer = browser.finish(site.consent(browser.begin()))
@@ -97,6 +100,7 @@ def test_an_administrator_connects_and_disconnects(site: Site, browser: Browser)
 
 
 def test_the_button_works_as_a_form_too(site: Site, browser: Browser) -> None:
+    browser.get(site.invitation())
     answer = browser.post("/qbo/connect/start")
     assert answer.status_code == 303
     assert browser.finish(site.consent(answer.headers["location"])).status_code == 303
@@ -198,8 +202,12 @@ def test_a_visit_to_the_disconnect_address_changes_nothing(connected: Site) -> N
     assert connected.get("/qbo/disconnect").status_code == 405
     landing = connected.get(f"/qbo/disconnected?realmId={connected.realm}")
     assert landing.status_code == 200
-    assert "/qbo/connect" in Outline(landing.text).links()
+    assert "noticed here within a minute" in landing.text
     assert state(connected) is GrantState.connected
+    store = TokenStore(connected.settings)
+    with store.lock(30):
+        store.mark_dead()
+    assert "/qbo/connect" in Outline(connected.get("/qbo/disconnected").text).links()
 
 
 def test_a_lost_grant_asks_for_a_new_one(connected: Site, browser: Browser) -> None:
@@ -244,7 +252,8 @@ def test_unused_methods(site: Site, method: str) -> None:
     assert requests.request(method, f"{site.base}/qbo/callback?code=1", timeout=10).status_code == 405
 
 
-def test_no_host_header_reaches_an_address(site: Site) -> None:
+def test_no_host_header_reaches_an_address(site: Site, browser: Browser) -> None:
+    browser.get(site.invitation())
     evil = {
         "Host": "evil.example",
         "X-Forwarded-Host": "evil.example",
@@ -254,7 +263,11 @@ def test_no_host_header_reaches_an_address(site: Site) -> None:
     for path in ("/qbo/", "/qbo/connect", "/qbo/connect/start?next=//evil.example", "/qbo/callback?next=https:evil.example"):
         answer = site.get(path, headers=evil)
         assert "evil.example" not in answer.text + str(answer.headers)
-    assert site.get("/qbo/connect/start").headers["location"].startswith(site.lab)
+    # The cookie by hand: this browser's own rules would keep it back from another host.
+    invited = {"Cookie": f"qbo_invitation={browser.session.cookies['qbo_invitation']}"}
+    start = browser.get("/qbo/connect/start?next=//evil.example", headers={**evil, **invited})
+    assert start.headers["location"].startswith(site.lab)
+    assert "evil.example" not in str(start.headers)
 
 
 def test_what_a_stranger_sends_is_not_shown(site: Site, browser: Browser) -> None:
@@ -280,12 +293,78 @@ def test_health(site: Site) -> None:
     assert site.get("/qbo/healthz").json() == {"status": "ok", "site": "acme", "version": __version__}
 
 
-def test_the_browser_cookie(site: Site) -> None:
-    cookie = site.get("/qbo/connect/start").headers["set-cookie"]
-    assert "HttpOnly" in cookie
-    assert "SameSite=lax" in cookie
-    assert "Path=/qbo/" in cookie
-    assert "Secure" not in cookie, "this site's public address is http on loopback"
+def test_the_cookies(site: Site, browser: Browser) -> None:
+    invited = browser.get(site.invitation())
+    assert invited.headers["location"] == "/qbo/connect", "neither the history nor a reload holds the token"
+    for answer in (invited, browser.get("/qbo/connect/start")):
+        cookie = answer.headers["set-cookie"]
+        assert "HttpOnly" in cookie
+        assert "SameSite=lax" in cookie
+        assert "Path=/qbo/" in cookie
+        assert "Secure" not in cookie, "this site's public address is http on loopback"
+
+
+@pytest.mark.parametrize("token", ["", "x", "A" * 43, "A" * 5000, "😀", "' OR 1=1 --"])
+def test_nobody_connects_the_first_company_without_an_invitation(site: Site, browser: Browser, token: str) -> None:
+    page = browser.get("/qbo/connect", params={"invitation": token})
+    assert page.status_code == 403
+    assert "qbo-sync --config /etc/qbo-sync/acme.toml connect" in Outline(page.text).text
+    browser.session.cookies.set("qbo_invitation", "A" * 43)
+    for method in ("GET", "POST"):
+        start = browser.session.request(method, f"{site.base}/qbo/connect/start", allow_redirects=False, timeout=10)
+        assert (start.status_code, "location" in start.headers) == (403, False)
+    assert state(site) is GrantState.disconnected
+
+
+def test_an_invitation_is_for_one_company_and_for_three_days(site: Site, browser: Browser) -> None:
+    link, old = site.invitation(), TokenStore(site.settings, clock=lambda: datetime.now(UTC) - timedelta(hours=73)).invite()
+    assert "no longer good" in browser.get(f"/qbo/connect?invitation={old}").text
+    assert browser.get(link).status_code == 303
+    declined = site.consent(browser.get("/qbo/connect/start").headers["location"], decision="deny")
+    assert browser.finish(declined).status_code == 200, "who said no may think again, with the same link"
+    assert browser.finish(site.consent(browser.begin())).status_code == 303
+    TokenStore(site.settings).unbind()
+    with requests.Session() as session:
+        assert Browser(site, session).get(link).status_code == 403
+
+
+def test_a_site_that_was_connected_once_needs_no_invitation(connected: Site, browser: Browser) -> None:
+    TokenStore(connected.settings).forget()
+    assert browser.get("/qbo/connect").status_code == 200
+    assert browser.get("/qbo/connect/start").headers["location"].startswith(connected.lab)
+
+
+@pytest.mark.parametrize(
+    ("days", "hard", "said"),
+    [
+        (20.5, None, "ends in 20 days"),
+        (1.5, None, "Any audit renews it"),
+        (100, 20, "Intuit lets no permission live longer than five years"),
+        (100, 1.5, "ends tomorrow"),
+        (100, 0.5, "ends today"),
+        (100, -1, "no longer accepts the permission"),
+    ],
+)
+def test_the_first_page_says_in_time_when_it_ends(connected: Site, days: float, hard: float | None, said: str) -> None:
+    store, now = TokenStore(connected.settings), datetime.now(UTC)
+    grant = store.load()
+    assert grant is not None
+    ends = None if hard is None else now + timedelta(days=hard)
+    store.save(replace(grant, refresh_expires_at=now + timedelta(days=days), hard_expires_at=ends))
+    home = Outline(connected.get("/qbo/").text)
+    assert said in " ".join(home.text.split())
+    assert "/qbo/connect" in home.links()
+
+
+def test_why_an_answer_does_not_count_is_told(site: Site, browser: Browser) -> None:
+    callback = site.consent(browser.begin())
+    assert "asked in another browser" in site.get(callback.removeprefix(site.base)).text
+    callback = site.consent(browser.begin())
+    assert browser.finish(callback).status_code == 303
+    assert "answered before" in browser.finish(callback).text
+    TokenStore(site.settings, clock=lambda: datetime.now(UTC) - timedelta(minutes=11)).begin_authorization("late", "b")
+    late = browser.get("/qbo/callback?state=late&code=c&realmId=1", headers={"Cookie": "qbo_browser=b"})
+    assert "more than ten minutes ago" in late.text
 
 
 def test_nothing_secret_in_the_log(site: Site, browser: Browser) -> None:

@@ -13,7 +13,7 @@ import requests
 from test_web_webhooks import EVENT, post
 from web_site import Site
 
-from qbo_sync.intuit import Connection, Event, EventQueue, Intuit, Snapshot, TokenStore, Usage
+from qbo_sync.intuit import Connection, Event, EventQueue, GrantState, Intuit, Snapshot, TokenStore, Usage
 from qbo_sync.intuit.http import Counters
 from qbo_sync.web.keeper import Keeper
 
@@ -46,6 +46,19 @@ def test_the_connection_is_used_once_a_day(connected: Site) -> None:
     grant = TokenStore(connected.settings).load()
     assert grant is not None
     assert grant.refresh_expires_at > datetime.now(UTC) + timedelta(days=100)
+
+
+def test_who_lands_after_a_disconnect_makes_us_ask_once_a_minute(connected: Site) -> None:
+    before = stats(connected)["refreshes"]
+    with Keeper(connected.settings) as keeper:
+        for _ in range(30):
+            keeper.doubt()
+        until = time.monotonic() + 20
+        while stats(connected)["refreshes"] == before and time.monotonic() < until:
+            time.sleep(0.02)
+        keeper.doubt()
+    assert stats(connected)["refreshes"] == before + 1
+    assert TokenStore(connected.settings).state() is GrantState.connected
 
 
 def test_nothing_is_asked_for_a_site_that_is_not_connected(site: Site) -> None:

@@ -19,6 +19,7 @@ import requests
 
 from lab.intuit.__main__ import CLIENT_ID, CLIENT_SECRET, REALM
 from qbo_sync.config import Settings
+from qbo_sync.intuit import TokenStore
 
 TOP = Path(__file__).resolve().parents[3]
 SERVE = "import sys; from pathlib import Path; from qbo_sync import config, web; web.serve(config.load(Path(sys.argv[1])))"
@@ -63,6 +64,10 @@ class Site:
         answer = requests.post(address.partition("?")[0], sent, allow_redirects=False, timeout=10)
         return answer.headers["location"]
 
+    def invitation(self) -> str:
+        """The link that somebody made with `qbo-sync connect`."""
+        return f"/qbo/connect?invitation={TokenStore(self.settings).invite()}"
+
     def fault(self, *rules: dict[str, Any]) -> None:
         requests.post(f"{self.lab}/lab/faults", json=list(rules), timeout=10).raise_for_status()
 
@@ -95,7 +100,8 @@ class Browser:
         return self.session.post(self.site.base + path, allow_redirects=False, timeout=30, **values)
 
     def begin(self) -> str:
-        """Intuit's consent address for this browser."""
+        """Intuit's consent address for this browser, which opened the link it was sent."""
+        self.get(self.site.invitation())
         return self.get("/qbo/connect/start").headers["location"]
 
     def finish(self, callback: str) -> requests.Response:
