@@ -145,7 +145,7 @@ def _connect(story: Story) -> None:
 
 def _invitation(story: Story) -> str:
     """The link that `qbo-sync connect` makes for the administrator."""
-    said = must(story.qbo_sync("connect"), 5)["next"]
+    said = str(must(story.qbo_sync("connect"), 5)["next"])
     return next(word for word in said.split() if word.startswith(f"https://{FQDN}/qbo/connect"))
 
 
