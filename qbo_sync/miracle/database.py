@@ -249,7 +249,7 @@ class Miracle:
             return
         table = self.journal.row
         ours = select(self.journal.run.c.id).where(self.journal.run.c.realm == self.realm)
-        columns = [table.c[name] for name in Made.__slots__]
+        columns = [table.c[name] for name in Made.__struct_fields__]
         statement = select(*columns).where(table.c.state == "made", table.c.run_id.in_(ours))
         if run_id:
             statement = statement.where(table.c.run_id == run_id)

@@ -12,7 +12,7 @@ from typing import Any
 
 import psycopg
 import sqlalchemy as sa
-from sqlalchemy import Connection, Dialect, Engine, Table, event, exc
+from sqlalchemy import Column, Connection, Dialect, Engine, Table, event, exc
 from sqlalchemy.engine import URL, make_url
 
 from qbo_sync import config
@@ -115,7 +115,7 @@ def lock_statement(dialect: Dialect, table: Table, id_column: str) -> str:
     return statement.format(table=preparer.format_table(table), id=preparer.quote(id_column))
 
 
-def insert_many(connection: Connection, table: Table, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+def insert_many(connection: Connection, table: Table, columns: Sequence[str], rows: list[tuple[Any, ...]]) -> None:
     """Insert rows in their order, by the fastest way that fires triggers and fills in defaults: COPY, or one prepared INSERT.
 
     SQLAlchemy's own executemany works on every value of every row in Python, which takes longer than the database does.
@@ -126,13 +126,18 @@ def insert_many(connection: Connection, table: Table, columns: Sequence[str], ro
         names = ", ".join(preparer.quote(column) for column in columns)
         _copy(connection, f"COPY {preparer.format_table(table)} ({names}) FROM STDIN".replace("%%", "%"), rows)
         return
-    prepared = [list(row) for row in rows]
-    for position, column in enumerate(columns):
-        convert = table.c[column].type.dialect_impl(dialect).bind_processor(dialect)
-        if convert is not None:
-            for row in prepared:
-                row[position] = convert(row[position])
-    connection.exec_driver_sql(insert_statement(dialect, table, columns), [tuple(row) for row in prepared])
+    connection.exec_driver_sql(insert_statement(dialect, table, columns), rows)
+
+
+def prepared(dialect: Dialect, columns: Sequence[Column[Any]], values: Sequence[list[Any]]) -> list[list[Any]]:
+    """The values of each column as the driver wants them; COPY takes them as they are."""
+    if dialect.name == "postgresql":
+        return list(values)
+    found = []
+    for column, of_all in zip(columns, values, strict=True):
+        convert = column.type.dialect_impl(dialect).bind_processor(dialect)
+        found.append(of_all if convert is None else list(map(convert, of_all)))
+    return found
 
 
 def insert_statement(dialect: Dialect, table: Table, columns: Sequence[str]) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 
-from sqlalchemy import Column, Index, Integer, MetaData, String, Table, UnicodeText
+from sqlalchemy import Column, Integer, MetaData, String, Table, UnicodeText
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,7 @@ def _link(metadata: MetaData) -> Table:
         Column("sync_token", String(20), nullable=False),
         Column("state", String(10), nullable=False),
         Column("run_id", String(40), nullable=False),
+        sqlite_with_rowid=False,
     )
 
 
@@ -73,7 +74,7 @@ def _run(metadata: MetaData) -> Table:
 
 def _row(metadata: MetaData) -> Table:
     # row_hash: of the whole row as read back after the insert, so defaults and triggers are part of it.
-    table = Table(
+    return Table(
         "qbo_sync_row",
         metadata,
         Column("run_id", String(40), primary_key=True),
@@ -85,6 +86,5 @@ def _row(metadata: MetaData) -> Table:
         Column("row_hash", String(64), nullable=False),
         Column("state", String(10), nullable=False),
         Column("name", UnicodeText, nullable=False),
+        sqlite_with_rowid=False,
     )
-    Index("qbo_sync_row_by_record", table.c.kind, table.c.miracle_id)
-    return table

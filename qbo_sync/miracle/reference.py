@@ -24,8 +24,9 @@ def _id() -> Column[int]:
     return Column("id", Integer, primary_key=True, autoincrement=True)
 
 
-def _refers(name: str, table: str) -> Column[int]:
-    return Column(name, Integer, ForeignKey(f"{table}.id"))
+def _refers(name: str, table: str, *, index: bool = False) -> Column[int]:
+    """``index`` where the other table is a long one: deleting its rows would otherwise go through this table for each."""
+    return Column(name, Integer, ForeignKey(f"{table}.id"), index=index)
 
 
 def _address(prefix: str) -> list[Column[str]]:
@@ -35,7 +36,7 @@ def _address(prefix: str) -> list[Column[str]]:
 
 
 _table("customer_type", _id(), Column("name", Unicode(100), nullable=False))
-_table("group_type", _id(), Column("name", Unicode(100), nullable=False), _refers("parent_id", "group_type"))
+_table("group_type", _id(), Column("name", Unicode(100), nullable=False), _refers("parent_id", "group_type", index=True))
 _table(
     "payment_term",
     _id(),
@@ -86,7 +87,7 @@ _table(
     Column("quantity_on_hand", Money(6)),
     Column("taxable", Boolean, nullable=False, server_default=false()),
     Column("item_type", Unicode(30)),
-    _refers("preferred_supplier_id", "supplier"),
+    _refers("preferred_supplier_id", "supplier", index=True),
 )
 _table(
     "customer",
@@ -103,7 +104,7 @@ _table(
     _refers("customer_type_id", "customer_type"),
     _refers("payment_term_id", "payment_term"),
     _refers("payment_method_id", "payment_method"),
-    _refers("parent_id", "customer"),
+    _refers("parent_id", "customer", index=True),
     Column("taxable", Boolean, nullable=False, server_default=true()),
     _refers("tax_code_id", "tax_code"),
     Column("currency", Unicode(3)),

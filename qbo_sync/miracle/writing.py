@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from decimal import Decimal
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -20,7 +19,7 @@ from sqlalchemy import Connection, CursorResult, Table, exc, func, select
 
 from qbo_sync.errors import Blocked
 from qbo_sync.miracle import journal
-from qbo_sync.miracle.engine import concerns_a_row, insert_many, lock, said, unreachable_if_down
+from qbo_sync.miracle.engine import concerns_a_row, insert_many, lock, prepared, said, unreachable_if_down
 from qbo_sync.miracle.profile import KindMap, TaxComponentMap
 
 if TYPE_CHECKING:
@@ -30,8 +29,7 @@ if TYPE_CHECKING:
 IDS_AT_ONCE = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class Pending:
+class Pending(msgspec.Struct, frozen=True, gc=False):
     """One row to insert: our fields with references already resolved to Miracle ids."""
 
     qbo_id: str
@@ -40,8 +38,7 @@ class Pending:
     values: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Made:
+class Made(msgspec.Struct, frozen=True, gc=False):
     """A row that an import made and that still stands, as the journal has it."""
 
     run_id: str
@@ -53,8 +50,7 @@ class Made:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Inserted:
+class Inserted(msgspec.Struct, frozen=True, gc=False):
     """One row that a chunk made, or could not make (``problem`` says why in the database's words)."""
 
     qbo_id: str
@@ -104,10 +100,10 @@ class Run:
             run = self.miracle.journal.run
             chunk.connection.execute(run.update().where(run.c.id == self.run_id).values(state=state, finished_at=journal.now()))
 
-    def next_seq(self) -> int:
-        """The next number of a journal row."""
-        self._seq += 1
-        return self._seq
+    def next_seqs(self, number: int) -> int:
+        """The first of so many next numbers of journal rows."""
+        first, self._seq = self._seq + 1, self._seq + number
+        return first
 
 
 class Chunk:
@@ -206,17 +202,18 @@ class Chunk:
         made: list[tuple[Pending, Json]] = []
         refused: list[Inserted] = []
         self._insert(part, table, pending, made, refused)
+        done = [Inserted(one.qbo_id, str(row[part.id])) for one, row in made]
         if made:
             self._note(kind, part, made)
-            self.link(kind, [(one.qbo_id, str(row[part.id]), one.sync_token) for one, row in made], "made")
-        done = {one.qbo_id: Inserted(one.qbo_id, str(row[part.id])) for one, row in made} | {r.qbo_id: r for r in refused}
-        return [done[one.qbo_id] for one in pending]
+            self.link(kind, [(i.qbo_id, i.miracle_id, one.sync_token) for i, (one, _) in zip(done, made, strict=True)], "made")
+        of = {one.qbo_id: one for one in (*done, *refused)} if refused else {}
+        return [of[one.qbo_id] for one in pending] if refused else done
 
     def _note(self, kind: str, part: KindMap, made: Sequence[tuple[Pending, Json]]) -> None:
-        run_id, next_seq = self.run.run_id, self.run.next_seq
+        run_id, key, table_name, first = self.run.run_id, part.id, part.table, self.run.next_seqs(len(made))
         rows = [
-            (run_id, next_seq(), kind, part.table, str(row[part.id]), one.qbo_id, row_hash(row), "made", one.name)
-            for one, row in made
+            (run_id, seq, kind, table_name, str(row[key]), one.qbo_id, row_hash(row), "made", one.name)
+            for seq, (one, row) in enumerate(made, start=first)
         ]
         columns = ("run_id", "seq", "kind", "table_name", "miracle_id", "qbo_id", "row_hash", "state", "name")
         insert_many(self.connection, self.journal.row, columns, rows)
@@ -256,11 +253,12 @@ class Chunk:
         key = table.c[part.id]
         before = self.connection.execute(select(func.max(key))).scalar()
         columns, values = _values(part, table, pending)
-        insert_many(self.connection, table, columns, values)
+        values = prepared(self.miracle.engine.dialect, [table.c[column] for column in columns], values)
+        insert_many(self.connection, table, columns, list(zip(*values, strict=True)))
         statement = select(table).order_by(key)
         result = self.connection.execute(statement if before is None else statement.where(key > before))
         names = list(result.keys())
-        rows = [dict(zip(names, row, strict=True)) for row in result]
+        rows = [dict(zip(names, row, strict=True)) for row in result.all()]
         name = part.columns["name"]
         if len(rows) != len(pending) or not all(
             _same(row[name], one.values["name"]) for row, one in zip(rows, pending, strict=True)
@@ -270,8 +268,8 @@ class Chunk:
 
     def _alone(self, part: KindMap, table: Table, one: Pending) -> Json:
         """Insert one row whose id the database tells."""
-        columns, (values,) = _values(part, table, [one])
-        statement = table.insert().values(dict(zip(columns, values, strict=True)))
+        columns, values = _values(part, table, [one])
+        statement = table.insert().values({column: value for column, (value,) in zip(columns, values, strict=True)})
         key = table.c[part.id]
         if list(table.primary_key) == [key]:
             made = _new_key(self.connection.execute(statement))
@@ -389,7 +387,7 @@ class Chunk:
         self.connection.execute(
             self.journal.row.insert().values(
                 run_id=self.run.run_id,
-                seq=self.run.next_seq(),
+                seq=self.run.next_seqs(1),
                 kind="tax_code",
                 table_name=maps.code.table,
                 miracle_id=code_id,
@@ -436,31 +434,32 @@ def _some(values: Sequence[T]) -> Iterator[Sequence[T]]:
 
 
 def _values(part: KindMap, table: Table, pending: Sequence[Pending]) -> tuple[list[str], list[list[Any]]]:
-    """The columns that any of the rows has a value for (the others are left to the database's defaults), and the values."""
-    given: set[str] = set().union(*(p.values for p in pending))
-    fields = [f for f in part.columns if f in given]
-    columns = [part.columns[f] for f in fields]
-    rows = [[p.values.get(field) for field in fields] for p in pending]
-    for position, (field, column) in enumerate(zip(fields, columns, strict=True)):
-        convert = _converter(field in part.references, table.c[column].type)
-        if convert is not None:
-            for row in rows:
-                row[position] = None if row[position] is None else convert(row[position])
+    """The columns that any of the rows has a value for, and the values of each. The database's defaults fill the others."""
+    every = [one.values for one in pending]
+    given: set[str] = set().union(*every)
+    fields = [field for field in part.columns if field in given]
+    columns = [part.columns[field] for field in fields]
+    values = []
+    for field, column in zip(fields, columns, strict=True):
+        of_all = [of_one.get(field) for of_one in every]
+        convert = _converter(field in part.references, table.c[column].type, of_all)
+        values.append([None if value is None else convert(value) for value in of_all] if convert else of_all)
     for column, constant in part.defaults.items():
-        if column not in columns:
-            columns.append(column)
-            rows = [[*row, constant] for row in rows]
+        if column in columns:
+            of_all = values[columns.index(column)]
+            of_all[:] = [constant if value is None else value for value in of_all]
         else:
-            position = columns.index(column)
-            rows = [[*row[:position], constant if row[position] is None else row[position], *row[position + 1 :]] for row in rows]
-    return columns, rows
+            columns.append(column)
+            values.append([constant] * len(every))
+    return columns, values
 
 
-def _converter(reference: bool, column: sa.types.TypeEngine[Any]) -> Callable[[Any], Any] | None:
+def _converter(reference: bool, column: sa.types.TypeEngine[Any], values: Sequence[Any]) -> Callable[[Any], Any] | None:
+    """What the values of a column have to become, if any of them has to."""
     if reference and isinstance(column, sa.Integer):
-        return int
-    if isinstance(column, sa.String):  # a database without decimals keeps them as text
-        return lambda value: format(value, "f") if isinstance(value, Decimal) else value
+        return int if any(values) else None
+    if isinstance(column, sa.String) and isinstance(next((value for value in values if value is not None), None), Decimal):
+        return lambda value: format(value, "f")  # a database without decimals keeps them as text
     return None
 
 

@@ -48,6 +48,25 @@ class Records(Codec[Record]):
         return record
 
 
+class Short(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """The beginning of a :class:`Record`: what says which one it is."""
+
+    kind: Kind
+    qbo_id: str
+    sync_token: str
+    name: str
+    path: str
+    level: int
+
+
+_short = msgspec.msgpack.Decoder(Short).decode
+
+
+def short(line: Line) -> Short:
+    """A record's line, as far as that."""
+    return _short(line.body)
+
+
 class Rows(Codec[Row]):
     """Rows of Miracle Service, found by their full name, normalised."""
 
@@ -120,10 +139,13 @@ class Links(Mapping[tuple[str, str], tuple[str, str]]):
         """The links of these records: QBO id → (Miracle id, state)."""
         return {line.id: (line.key, line.mark) for line in self._shelf.find(kind, qbo_ids).values()}
 
-    def taken(self, kind: Kind, miracle_ids: Collection[str]) -> set[str]:
-        """Those of these rows that a record is linked with."""
-        found = self._shelf.having(kind, miracle_ids)
-        return {miracle_id for miracle_id, lines in found.items() if any(line.mark != "removed" for line in lines)}
+    def with_rows(self, kind: Kind, miracle_ids: Collection[str], *, any_state: bool = False) -> dict[str, list[str]]:
+        """Those of these rows that records are linked with: Miracle id → QBO ids. With ``any_state`` removed links count too."""
+        found: dict[str, list[str]] = {}
+        for miracle_id, lines in self._shelf.having(kind, miracle_ids).items():
+            if standing := [line.id for line in lines if any_state or line.mark != "removed"]:
+                found[miracle_id] = standing
+        return found
 
     def number(self, kind: Kind) -> int:
         """How many records of a kind are linked."""

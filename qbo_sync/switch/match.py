@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import islice
 from typing import Any, NamedTuple
 
 from msgspec.structs import replace
@@ -18,10 +19,10 @@ from msgspec.structs import replace
 from qbo_sync.errors import UsageError
 from qbo_sync.miracle.database import row_hash
 from qbo_sync.switch import names
-from qbo_sync.switch.codec import Planned, sorts
+from qbo_sync.switch.codec import Links, Planned, Short, short, sorts
 from qbo_sync.switch.model import Decision, Kind, PlannedRow, Record, Result, Row
 from qbo_sync.switch.read import Books, Company
-from qbo_sync.switch.shelf import Line, Listing, Shelf
+from qbo_sync.switch.shelf import AT_ONCE, Line, Listing, Shelf
 
 TERM_NUMBERS = ("due_days", "discount_percent", "discount_days", "day_of_month_due")
 SMALL_KINDS = frozenset({Kind.CUSTOMER_TYPE, Kind.PAYMENT_TERM, Kind.PAYMENT_METHOD, Kind.GROUP_TYPE})
@@ -116,6 +117,7 @@ class _Look(NamedTuple):
 
 
 _NEW = _Look(Result.NEW)
+_SETTLED = _Look(Result.LINKED)
 
 
 class _Looks:
@@ -136,25 +138,25 @@ class _Looks:
             i: _Look(Result(line.mark), line.body.decode(), line.key) for i, line in self._shelf.find(self._kind, qbo_ids).items()
         }
 
+    def empty(self) -> bool:
+        """Whether there are none: every record is linked."""
+        return not self._shelf.tally(self._kind)
+
     def claimed(self, miracle_ids: Collection[str]) -> set[str]:
         """Those of these rows that some record came upon."""
         return set(self._shelf.having(self._kind, miracle_ids))
 
-    def number_claimed(self) -> int:
-        """How many rows some record came upon that are there for certain."""
-        where = "key <> '' AND mark <> 'removed'"
-        ((number,),) = self._shelf.ask(f"SELECT count(DISTINCT key) FROM {self._kind.value} WHERE {where}")  # noqa: S608
-        return int(number)
-
-    def shared(self) -> Iterator[dict[str, Result]]:
-        """For each row that several records take: QBO id → result."""
-        statement = (
-            f"SELECT key FROM {self._kind.value} WHERE key <> '' AND mark IN ('linked', 'matched') "  # noqa: S608
-            "GROUP BY key HAVING count(*) > 1"
-        )
-        for (miracle_id,) in self._shelf.ask(statement).fetchall():
-            lines = self._shelf.having(self._kind, [miracle_id])[miracle_id]
-            yield {line.id: Result(line.mark) for line in lines if line.mark in ("linked", "matched")}
+    def shared(self, links: Links) -> Iterator[dict[str, Result]]:
+        """For each row that several records take, linked ones included: QBO id → result."""
+        statement = f"SELECT DISTINCT key FROM {self._kind.value} WHERE key <> '' AND mark = 'matched' ORDER BY seq"  # noqa: S608
+        keys = (miracle_id for (miracle_id,) in self._shelf.ask(statement).fetchall())
+        while some := list(islice(keys, AT_ONCE)):
+            linked = links.with_rows(self._kind, some)
+            for miracle_id, lines in self._shelf.having(self._kind, some).items():
+                matched = {line.id: Result.MATCHED for line in lines if line.mark == "matched"}
+                taking = matched | dict.fromkeys(linked.get(miracle_id, ()), Result.LINKED)
+                if len(taking) > 1:
+                    yield taking
 
 
 class _Matcher:
@@ -171,7 +173,7 @@ class _Matcher:
         self.records = company.records[kind]
         self.rows = books.rows[kind]
         self.links = books.links
-        self.lengths = books.lengths[kind]
+        self.lengths = tuple(books.lengths[kind].items())
         self.decided = {qbo_id: one for (of, qbo_id), one in decided.items() if of is kind}
         self.matched = matched
         self.doubtful = doubtful
@@ -180,38 +182,53 @@ class _Matcher:
         self.weak = _WeakKeys(kind)
 
     def run(self) -> None:
-        """Settle all records of the kind."""
+        """Settle all records of the kind: first those that are linked, then the others, once it is known which rows are taken."""
         if len(self.rows) or self.links.number(self.kind):
             self.looks = self._first_looks()
-            self.weak.fill(self.rows, self.looks)
+            if self.looks.empty():
+                return
+            self.weak.fill(self.rows, self.looks, self.taken)
         for chunk in self.records.chunks():
-            settled = self._settled(chunk)
-            self.matched.shelf.put(self.kind, map(_planned.encode, settled))
-            if any(row.result in (Result.WEAK, Result.CONFLICT) and not row.decision for row in settled):
-                self.doubtful.add(self.kind)
+            self._put(self._settled(chunk))
+
+    def taken(self, miracle_ids: list[str], looks: _Looks) -> set[str]:
+        """Those of these rows that some active record is linked with, or came upon."""
+        linked = self.links.with_rows(self.kind, miracle_ids, any_state=True)
+        active = self.records.there({qbo_id for qbo_ids in linked.values() for qbo_id in qbo_ids})
+        return looks.claimed(miracle_ids) | {i for i, qbo_ids in linked.items() if not active.isdisjoint(qbo_ids)}
+
+    def _put(self, settled: Sequence[PlannedRow]) -> None:
+        self.matched.shelf.put(self.kind, map(_planned.encode, settled))
+        if any(row.result in (Result.WEAK, Result.CONFLICT) and not row.decision for row in settled):
+            self.doubtful.add(self.kind)
 
     # --- exact -------------------------------------------------------------------------------------------------
 
     def _first_looks(self) -> _Looks:
         looks = _Looks(self.kind)
-        for chunk in self.records.chunks():
-            looks.put(self._first_look(chunk))
+        for lines in self.records.shelf.chunks(self.kind, self.records.marks):
+            links = self.links.of(self.kind, [line.id for line in lines])
+            if links:
+                self._put_linked([line for line in lines if line.id in links], links)
+            if left := [self.records.codec.decode(line) for line in lines if line.id not in links]:
+                looks.put(self._first_look(left))
         self._one_row_each(looks)
         if self.kind is Kind.PAYMENT_TERM:
             self._by_numbers(looks)
         return looks
 
+    def _put_linked(self, lines: Sequence[Line], links: Mapping[str, tuple[str, str]]) -> None:
+        there = self.rows.there({miracle_id for miracle_id, _ in links.values()})
+        self._put([_row(self._short(line), _linked(*links[line.id], there)) for line in lines])
+
+    def _short(self, line: Line) -> Record | Short:
+        """A record that is settled needs no fields any more; terms are compared by theirs."""
+        return self.records.codec.decode(line) if self.kind is Kind.PAYMENT_TERM else short(line)
+
     def _first_look(self, chunk: Sequence[Record]) -> dict[str, _Look]:
-        links = self.links.of(self.kind, [record.qbo_id for record in chunk])
-        there = self.rows.shelf.find(self.kind, {miracle_id for miracle_id, _ in links.values()})
-        paths = {record.qbo_id: names.normal_path(record.path) for record in chunk if record.qbo_id not in links}
+        paths = {record.qbo_id: names.normal_path(record.path) for record in chunk}
         same = self.rows.shelf.having(self.kind, set(paths.values()))
-        return {
-            record.qbo_id: _linked(*links[record.qbo_id], there)
-            if record.qbo_id in links
-            else self._named(record, same.get(paths[record.qbo_id], []))
-            for record in chunk
-        }
+        return {record.qbo_id: self._named(record, same.get(paths[record.qbo_id], [])) for record in chunk}
 
     def _named(self, record: Record, same: Sequence[Line]) -> _Look:
         if not same:
@@ -227,8 +244,10 @@ class _Matcher:
 
     def _one_row_each(self, looks: _Looks) -> None:
         """Two QBO records that hit the same row are a conflict for both, unless one of them is linked to it."""
-        for taking in looks.shared():
+        for taking in looks.shared(self.links):
             called = {qbo_id: record.name for qbo_id, record in self.records.find(taking).items()}
+            if len(called) < 2:  # the other one, which is linked, is inactive now
+                continue
             clashing = [qbo_id for qbo_id, result in taking.items() if result is Result.MATCHED]
             changed = looks.find(clashing)
             for qbo_id in clashing:
@@ -240,7 +259,7 @@ class _Matcher:
     def _by_numbers(self, looks: _Looks) -> None:
         """Payment terms whose name is new but whose numbers stand in exactly one free row, and in no other new term."""
         there = list(self.rows)
-        taken = looks.claimed([row.miracle_id for row in there])
+        taken = self.taken([row.miracle_id for row in there], looks)
         free: dict[Any, list[Row]] = defaultdict(list)
         for row in there:
             if row.miracle_id not in taken:
@@ -249,7 +268,7 @@ class _Matcher:
         for chunk in self.records.chunks():
             found = looks.find([record.qbo_id for record in chunk])
             for record in chunk:
-                if found[record.qbo_id].result is Result.NEW:
+                if found.get(record.qbo_id, _SETTLED).result is Result.NEW:
                     wanting[numbers(record.fields)].append(record.qbo_id)
         for key, qbo_ids in wanting.items():
             if len(qbo_ids) == len(free.get(key, [])) == 1:
@@ -259,7 +278,10 @@ class _Matcher:
     # --- weak, references, decisions ---------------------------------------------------------------------------
 
     def _settled(self, chunk: Sequence[Record]) -> list[PlannedRow]:
-        looks = self.looks.find([record.qbo_id for record in chunk]) if self.looks else {}
+        looks: Mapping[str, _Look] = {}
+        if self.looks is not None:
+            looks = self.looks.find([record.qbo_id for record in chunk])
+            chunk = [record for record in chunk if record.qbo_id in looks]
         new = [record for record in chunk if looks.get(record.qbo_id, _NEW).result is Result.NEW]
         around = _Around(self, new)
         rows = [self._settle(record, looks.get(record.qbo_id, _NEW), around) for record in chunk]
@@ -285,9 +307,10 @@ class _Matcher:
         return _NEW
 
     def _too_long(self, record: Record) -> str:
-        for field_name, length in self.lengths.items():
-            value = record.fields.get(field_name)
-            if isinstance(value, str) and len(value) > length:
+        value_of = record.fields.get
+        for field_name, length in self.lengths:
+            value = value_of(field_name)
+            if value and isinstance(value, str) and len(value) > length:
                 return f"its {field_name.replace('_', ' ')} has {len(value)} characters, the column takes {length}"
         return ""
 
@@ -336,8 +359,7 @@ class _Matcher:
                 f"{self.kind} '{record.path}' cannot be linked: there is no row '{target}' in Miracle Service",
                 next="write the row's number into the column miracle_id of the decisions file",
             )
-        claimed = self.looks is not None and self.looks.claimed([target])
-        if target in self.given or (claimed and target != row.miracle_id):
+        if target in self.given or (target != row.miracle_id and self.looks and self.taken([target], self.looks)):
             raise UsageError(
                 f"{self.kind} '{record.path}' cannot be linked with row {target}: another record has it",
                 next="choose another row, or decide 'create' or 'skip'",
@@ -363,7 +385,7 @@ class _Around:
             self.settled.update({(kind, qbo_id): row for qbo_id, row in found.items()})
 
 
-def _linked(miracle_id: str, state: str, there: Mapping[str, Line]) -> _Look:
+def _linked(miracle_id: str, state: str, there: Collection[str]) -> _Look:
     if state == "removed":
         return _Look(Result.REMOVED, "discarded after an earlier import", miracle_id)
     if miracle_id not in there:
@@ -374,7 +396,7 @@ def _linked(miracle_id: str, state: str, there: Mapping[str, Line]) -> _Look:
 _ACTIONS = {Result.NEW: "insert", Result.MATCHED: "link"}
 
 
-def _row(record: Record, look: _Look) -> PlannedRow:
+def _row(record: Record | Short, look: _Look) -> PlannedRow:
     return PlannedRow(
         kind=record.kind,
         qbo_id=record.qbo_id,
@@ -386,8 +408,8 @@ def _row(record: Record, look: _Look) -> PlannedRow:
         reason=look.reason,
         action=_ACTIONS.get(look.result, ""),
         miracle_id=look.miracle_id,
-        fields=record.fields,
-        references=record.references,
+        fields=record.fields if isinstance(record, Record) else {},
+        references=record.references if isinstance(record, Record) else {},
     )
 
 
@@ -406,20 +428,18 @@ class _WeakKeys:
         self._kind = kind
         self._shelf: Shelf | None = None
 
-    def fill(self, rows: Listing[Row], looks: _Looks) -> None:
+    def fill(self, rows: Listing[Row], looks: _Looks, taken: Callable[[list[str], _Looks], set[str]]) -> None:
         """Take the rows that no record came upon."""
-        if looks.number_claimed() == len(rows):
-            return
         self._shelf = Shelf()
-        for chunk in rows.chunks():
-            claimed = looks.claimed([row.miracle_id for row in chunk])
+        for lines in rows.shelf.chunks(self._kind):
+            claimed = taken([line.id for line in lines], looks)
+            chunk = [rows.codec.decode(line) for line in lines if line.id not in claimed]
             keys: dict[str, Line] = {}
             for row in chunk:
-                if row.miracle_id not in claimed:
-                    for key in _keyed(row.name, row.path, row.fields):
-                        keys.setdefault(key, Line(key, 0, row.miracle_id, "", row.path.encode()))
-            taken = self._shelf.find(self._kind, keys)
-            self._shelf.put(self._kind, (line for key, line in keys.items() if key not in taken))
+                for key in _keyed(row.name, row.path, row.fields):
+                    keys.setdefault(key, Line(key, 0, row.miracle_id, "", row.path.encode()))
+            known = self._shelf.there(self._kind, keys)
+            self._shelf.put(self._kind, (line for key, line in keys.items() if key not in known))
 
     def find(self, records: Sequence[Record]) -> dict[str, _Candidate]:
         """For each of these records that has one, by QBO id: the first candidate."""

@@ -80,7 +80,7 @@ def _namesakes(books: Books, rows: Matched) -> dict[Kind, dict[str, int]]:
             there = books.rows[kind].shelf.having(kind, wanted)
             ids = {line.id for lines in there.values() for line in lines}
             linked = (row.miracle_id for row in rows.only(kind, lambda _, action, __: action == "link"))
-            taken = ids.intersection(linked) | books.links.taken(kind, ids)
+            taken = ids.intersection(linked) | books.links.with_rows(kind, ids).keys()
             found[kind] = {path: number for path, lines in there.items() if (number := sum(x.id not in taken for x in lines))}
     return found
 

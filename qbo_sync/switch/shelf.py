@@ -120,6 +120,16 @@ class Shelf:
         """The lines with these ids."""
         return {line.id: line for line in self._among(kind, "id", ids)}
 
+    def there(self, kind: Kind, ids: Collection[str], wanted: Sequence[str] | None = None) -> set[str]:
+        """Those of these ids that have a line, or one of the ``wanted`` marks."""
+        marked, values = ("", ()) if wanted is None else (f"AND mark IN ({_marks(wanted)})", wanted)
+        found: set[str] = set()
+        left = iter(ids)
+        while some := list(islice(left, AT_ONCE)):
+            statement = f"SELECT id FROM {kind.value} WHERE id IN ({_marks(some)}) {marked}"  # noqa: S608
+            found.update(i for (i,) in self.ask(statement, [*some, *values]))
+        return found
+
     def having(self, kind: Kind, keys: Collection[str]) -> dict[str, list[Line]]:
         """The lines with these keys, in order, by key."""
         found: dict[str, list[Line]] = {}
@@ -190,6 +200,10 @@ class Listing(Collection[T], Generic[T]):
         decode = self.codec.decode
         for lines in self.shelf.chunks(self.kind, self.marks, size):
             yield [decode(line) for line in lines]
+
+    def there(self, ids: Collection[str]) -> set[str]:
+        """Those of these ids that are among theirs."""
+        return self.shelf.there(self.kind, ids, self.marks)
 
     def find(self, ids: Collection[str]) -> dict[str, T]:
         """Those with these ids."""

@@ -30,7 +30,7 @@ def record(kind: Kind, row: Json) -> Record:
         fields={"name": name, **fields},
         references={field: value for field, value in references.items() if value},
         invalid=_wrong_name(name),
-        seen={key: value for key, *path in _SEEN.get(kind, ()) if (value := _text(row, *path))},
+        seen=_seen(kind, row),
     )
 
 
@@ -57,9 +57,9 @@ def _customer(row: Json) -> Translated:
         "company_name": _text(row, "CompanyName"),
         "first_name": _text(row, "GivenName"),
         "last_name": _text(row, "FamilyName"),
-        "email": _text(row, "PrimaryEmailAddr", "Address"),
-        "phone": _text(row, "PrimaryPhone", "FreeFormNumber"),
-        "mobile": _text(row, "Mobile", "FreeFormNumber"),
+        "email": _inner(row, "PrimaryEmailAddr", "Address"),
+        "phone": _inner(row, "PrimaryPhone", "FreeFormNumber"),
+        "mobile": _inner(row, "Mobile", "FreeFormNumber"),
         **_address(row.get("BillAddr"), "bill_"),
         **_address(row.get("ShipAddr"), "ship_"),
         "taxable": bool(row.get("Taxable", True)),
@@ -78,8 +78,8 @@ def _customer(row: Json) -> Translated:
 def _supplier(row: Json) -> Translated:
     fields = {
         "company_name": _text(row, "CompanyName"),
-        "email": _text(row, "PrimaryEmailAddr", "Address"),
-        "phone": _text(row, "PrimaryPhone", "FreeFormNumber"),
+        "email": _inner(row, "PrimaryEmailAddr", "Address"),
+        "phone": _inner(row, "PrimaryPhone", "FreeFormNumber"),
         **_address(row.get("BillAddr"), ""),
         "account_number": _text(row, "AcctNum"),
         "currency": _reference(row, "CurrencyRef") or None,
@@ -137,6 +137,7 @@ _FIELDS: dict[Kind, Callable[[Json], Translated]] = {
 
 # What only the audit looks at: our word, then where it stands in the row.
 _SEEN: dict[Kind, tuple[tuple[str, ...], ...]] = {
+    **dict.fromkeys(Kind, ()),
     Kind.CUSTOMER: (("tax_id", "PrimaryTaxIdentifier"),),
     Kind.SUPPLIER: (("tax_id", "TaxIdentifier"),),
     Kind.INVENTORY_ITEM: (
@@ -152,20 +153,30 @@ _SEEN: dict[Kind, tuple[tuple[str, ...], ...]] = {
 }
 
 
+def _seen(kind: Kind, row: Json) -> dict[str, str]:
+    found = {key: _inner(row, where, *inner) if inner else _text(row, where) for key, where, *inner in _SEEN[kind]}
+    return {key: value for key, value in found.items() if value}
+
+
 def account(row: Json) -> Account:
     """One row of the chart of accounts."""
     return Account(str(row.get("FullyQualifiedName") or row.get("Name", "")), str(row.get("AccountType", "")), is_active(row))
 
 
-def _text(row: Json, *keys: str) -> str | None:
-    value: Any = row
-    for key in keys:
-        value = value.get(key) if isinstance(value, Mapping) else None
-    return str(value) if value not in (None, "") else None
+def _text(row: Json, key: str) -> str | None:
+    value = row.get(key)
+    if value is None or value == "":
+        return None
+    return value if type(value) is str else str(value)
+
+
+def _inner(row: Json, key: str, inner: str) -> str | None:
+    part = row.get(key)
+    return _text(part, inner) if isinstance(part, dict) else None
 
 
 def _reference(row: Json, key: str) -> str:
-    return _text(row, key, "value") or ""
+    return _inner(row, key, "value") or ""
 
 
 def _decimal(row: Json, key: str) -> Decimal | None:
@@ -178,19 +189,26 @@ def _whole(row: Json, key: str) -> int | None:
     return None if value is None else int(value)
 
 
+_ADDRESS = ("line1", "line2", "line3", "line4", "city", "region", "postcode", "country")
+_NO_ADDRESS: dict[str, dict[str, str | None]] = {
+    prefix: dict.fromkeys(f"{prefix}{name}" for name in _ADDRESS) for prefix in ("", "bill_", "ship_")
+}
+
+
 def _address(address: Any, prefix: str) -> dict[str, str | None]:
-    part = address if isinstance(address, Mapping) else {}
-    lines = [_text(part, f"Line{n}") for n in range(1, 6)]
-    last = ", ".join(line for line in lines[3:] if line) or None
+    """Five lines into four columns: the last two share one."""
+    if not address or not isinstance(address, dict):
+        return _NO_ADDRESS[prefix]
+    last = [line for line in (_text(address, "Line4"), _text(address, "Line5")) if line]
     return {
-        f"{prefix}line1": lines[0],
-        f"{prefix}line2": lines[1],
-        f"{prefix}line3": lines[2],
-        f"{prefix}line4": last,
-        f"{prefix}city": _text(part, "City"),
-        f"{prefix}region": _text(part, "CountrySubDivisionCode"),
-        f"{prefix}postcode": _text(part, "PostalCode"),
-        f"{prefix}country": _text(part, "Country"),
+        f"{prefix}line1": _text(address, "Line1"),
+        f"{prefix}line2": _text(address, "Line2"),
+        f"{prefix}line3": _text(address, "Line3"),
+        f"{prefix}line4": ", ".join(last) or None,
+        f"{prefix}city": _text(address, "City"),
+        f"{prefix}region": _text(address, "CountrySubDivisionCode"),
+        f"{prefix}postcode": _text(address, "PostalCode"),
+        f"{prefix}country": _text(address, "Country"),
     }
 
 

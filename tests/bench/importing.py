@@ -1,96 +1,192 @@
-"""How fast records are compared and written: `./kit bench import [CUSTOMERS] [--database sqlite|postgresql|mariadb]`.
+"""How fast records are compared and written: `./kit bench import [--records N] [--postgresql|--mariadb]`.
 
 Without latency or limits on the QuickBooks side. Printed beside a plain SQLAlchemy ORM import of the same records, which looks
-nothing up and keeps no journal. A server's files are in memory, so its disk takes no part.
+nothing up and keeps no journal. Each import runs in a process of its own, whose peak memory is printed. A server's files are in
+memory, so its disk takes no part.
 """
 
 from __future__ import annotations
 
 import argparse
 import resource
+import subprocess
+import sys
 import time
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 from sqlalchemy.orm import Session, registry
 
+from qbo_sync import config
+from qbo_sync.intuit import Intuit, Page
+from qbo_sync.intuit.query import Active
 from qbo_sync.miracle import Miracle, reference
 from qbo_sync.switch import apply as applying
-from qbo_sync.switch import audit, collector, match, plan, read
+from qbo_sync.switch import audit, collector, match, plan, read, steps
 from qbo_sync.switch.model import Kind, Record
 from qbo_sync.switch.store import new_id
 from tests.bench.site import Bench, connected, database
 
-T = TypeVar("T")
 ITEM_TYPES = ("Inventory", "NonInventory", "Service")
+CHUNK_ROWS = 1000
+# What the generator makes of a company with so many customers, a tenth as many suppliers and half as many items, is more.
+RECORDS_PER_CUSTOMER = 1.44
 
 
 def main(arguments: list[str]) -> int:
     """Print records/s of every stage, of a second import, in which everything is there already, and of the ORM."""
     parser = argparse.ArgumentParser(prog="./kit bench import")
-    parser.add_argument("customers", nargs="?", type=int, default=20_000)
-    parser.add_argument("--database", choices=("sqlite", "postgresql", "mariadb"), default="sqlite")
+    parser.add_argument("--records", type=int, default=100_000, help="about how many")
+    parser.add_argument("--postgresql", dest="database", action="store_const", const="postgresql", default="sqlite")
+    parser.add_argument("--mariadb", dest="database", action="store_const", const="mariadb")
+    parser.add_argument("--without-orm", action="store_true", help="leave the comparison out")
     options = parser.parse_args(arguments)
-    number = options.customers
+    number = round(options.records / RECORDS_PER_CUSTOMER)
     size = ("--customers", str(number), "--vendors", str(number // 10), "--items", str(number // 2), "--limits", "off")
     with database(options.database) as url, connected(*size, database_url=url) as bench:
-        company = _measure(bench)
-    with database(options.database) as url, connected(*size, database_url=url) as bench:
-        _orm(bench, company)
-    print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
+        for title in ("first import", "second import", "undo", "audit"):
+            _alone(bench, title)
+    if not options.without_orm:
+        with database(options.database) as url, connected(*size, database_url=url) as bench:
+            _alone(bench, "plain SQLAlchemy ORM")
     return 0
 
 
-def _measure(bench: Bench) -> read.Company:
-    with bench.site.intuit() as intuit:
-        company = _timed("read and translate QuickBooks Online", 0, lambda: read.company(intuit, ITEM_TYPES))
-    records = sum(len(rows) for rows in company.records.values())
-    with Miracle.open(bench.site.settings, company.realm) as miracle:
-        for title in ("first import", "second import"):
-            print(f"{title}: {records} records")
-            _import(company, miracle, records)
+def _alone(bench: Bench, title: str) -> None:
+    """Run one of :data:`WORKS` in a process of its own."""
+    print(title, flush=True)
+    subprocess.run([sys.executable, "-m", "tests.bench.importing", str(bench.folder / "bench.toml"), title], check=True)
+
+
+class Clock:
+    """Says what a stage took: seconds, seconds of this process, and records per second."""
+
+    def __init__(self) -> None:
+        self.records = 0
+        self.spent = self.used = 0.0
+
+    @contextmanager
+    def stage(self, what: str, *, counts: bool = False) -> Iterator[None]:
+        """Time what is inside. ``counts``: it belongs to the writing side."""
+        began, used = time.monotonic(), time.process_time()
+        yield
+        self.say(what, time.monotonic() - began, time.process_time() - used, counts=counts)
+
+    def say(self, what: str, seconds: float, used: float, *, counts: bool = False) -> None:
+        """Print one stage."""
+        if counts:
+            self.spent, self.used = self.spent + seconds, self.used + used
+        rate = f"{self.records / seconds:10,.0f} records/s" if self.records and seconds else ""
+        print(f"  {what:<46} {seconds:7.2f} s ({used:6.2f} s of this process)  {rate}", flush=True)
+
+    def total(self, what: str) -> None:
+        """Print what the writing side took together, and this process' peak memory."""
+        self.say(what, self.spent, self.used)
+        print(f"  {'peak memory':<46} {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:7.0f} MB", flush=True)
+
+
+class Fetched:
+    """The company as the client reads it, and how long that takes by itself."""
+
+    def __init__(self, intuit: Intuit) -> None:
+        self.intuit = intuit
+        self.realm = intuit.realm
+        self.spent = self.used = 0.0
+
+    def read(self, wanted: Mapping[str, Active]) -> Iterator[Page]:
+        """The pages."""
+        pages = iter(self.intuit.read(wanted))
+        while True:
+            began, used = time.monotonic(), time.process_time()
+            page = next(pages, None)
+            self.spent, self.used = self.spent + time.monotonic() - began, self.used + time.process_time() - used
+            if page is None:
+                return
+            yield page
+
+
+def _company(site: steps.Site, clock: Clock) -> read.Company:
+    began, used = time.monotonic(), time.process_time()
+    with site.intuit() as intuit:
+        fetched = Fetched(intuit)
+        company = read.company(fetched, ITEM_TYPES)
+    spent, used = time.monotonic() - began, time.process_time() - used
+    clock.records = sum(map(len, company.records.values()))
+    clock.say("read QuickBooks Online", fetched.spent, fetched.used)
+    clock.say("translate", spent - fetched.spent, used - fetched.used, counts=True)
     return company
 
 
 @collector.paused()
-def _import(company: read.Company, miracle: Miracle, records: int) -> None:
-    books = _timed("  read Miracle Service", records, lambda: read.books(miracle))
-    began, used = time.monotonic(), time.process_time()
-    rows = _timed("  match", records, lambda: match.match(company, books))
-    made = _timed("  plan", records, lambda: plan.build(new_id(), company, books, rows))
-    run = miracle.begin_run(new_id(), "import", made.id)
-    _timed("  write rows, links and journal", records, lambda: applying.apply(made, miracle, run, 1000, lambda *_: None))
-    run.finish()
-    _say("  match, plan and write together", records, time.monotonic() - began, time.process_time() - used)
-    _timed("  audit", records, lambda: audit.audit(audit.Sides(company, books, rows), {}))
+def _import(site: steps.Site) -> None:
+    clock = Clock()
+    company = _company(site, clock)
+    with Miracle.open(site.settings, company.realm) as miracle, site.store.new_plan() as shelf:
+        with clock.stage("read Miracle Service"):
+            books = read.books(miracle)
+        with clock.stage("match", counts=True):
+            rows = match.match(company, books, shelf=shelf)
+        with clock.stage("plan", counts=True):
+            made = plan.build(new_id(), company, books, rows)
+            site.store.save_plan(made)
+        with clock.stage("write rows, links and journal", counts=True):
+            if applying.something_to_do(made, miracle):
+                run = miracle.begin_run(new_id(), "import", made.id)
+                applying.apply(made, miracle, run, CHUNK_ROWS, lambda *_: None)
+                run.finish()
+    clock.total(f"all of it for {clock.records:,} records, reading aside")
 
 
-def _orm(bench: Bench, company: read.Company) -> None:
+@collector.paused()
+def _audit(site: steps.Site) -> None:
+    clock = Clock()
+    company = _company(site, clock)
+    with Miracle.open(site.settings, company.realm) as miracle:
+        books = read.books(miracle)
+    with clock.stage("match and audit", counts=True):
+        audit.audit(audit.Sides(company, books, match.match(company, books)), {})
+    clock.total("all of it, reading aside")
+
+
+def _undo(site: steps.Site) -> None:
+    clock = Clock()
+    with site.miracle() as miracle:
+        (run,) = (run["id"] for run in miracle.runs() if run["command"] == "import")
+        clock.records = sum(miracle.number_linked(kind) for kind in Kind)
+    with clock.stage("undo", counts=True):
+        steps.undo(site, run)
+    clock.total("all of it")
+
+
+def _orm(site: steps.Site) -> None:
     """The same records as objects: one class per table, parents by relation of ids, one flush per thousand."""
+    clock = Clock()
+    company = _company(site, clock)
     classes = {kind: type(kind.name, (), {}) for kind in Kind}
     for kind, cls in classes.items():
         registry().map_imperatively(cls, reference.metadata.tables[kind.value])
-    records = sum(len(rows) for rows in company.records.values())
     ids: dict[tuple[Kind, str], int] = {}
-
-    def work() -> None:
-        with Miracle.open(bench.site.settings, company.realm) as miracle, Session(miracle.engine) as session:
-            for kind in Kind:
-                for level in sorted({record.level for record in company.records[kind]}):
-                    rows = [record for record in company.records[kind] if record.level == level]
-                    for start in range(0, len(rows), 1000):
-                        _flush(session, classes[kind], kind, rows[start : start + 1000], ids)
-
-    print(f"plain SQLAlchemy ORM: {records} records")
-    _timed("  write rows", records, work)
+    with (
+        Miracle.open(site.settings, company.realm) as miracle,
+        Session(miracle.engine) as session,
+        clock.stage("write rows", counts=True),
+    ):
+        for kind in Kind:
+            for records in company.records[kind].chunks(CHUNK_ROWS):
+                _flush(session, classes[kind], kind, records, ids)
+    clock.total("all of it, reading aside")
 
 
-def _flush(session: Session, cls: type, kind: Kind, rows: list[Record], ids: dict[tuple[Kind, str], int]) -> None:
+def _flush(session: Session, cls: type, kind: Kind, records: list[Record], ids: dict[tuple[Kind, str], int]) -> None:
     made = []
-    for record in rows:
+    columns = reference.metadata.tables[kind.value].columns
+    for record in records:
         one: Any = cls()
         for name, value in record.fields.items():
-            setattr(one, name, value)
+            if name in columns:
+                setattr(one, name, value)
         for name, qbo_id in record.references.items():
             refers_to = kind if name == "parent_id" else match.REFERS_TO.get(name)
             if refers_to:
@@ -103,13 +199,14 @@ def _flush(session: Session, cls: type, kind: Kind, rows: list[Record], ids: dic
     session.commit()
 
 
-def _timed(what: str, records: int, work: Callable[[], T]) -> T:
-    began, used = time.monotonic(), time.process_time()
-    done = work()
-    _say(what, records, time.monotonic() - began, time.process_time() - used)
-    return done
+WORKS: dict[str, Callable[[steps.Site], None]] = {
+    "first import": _import,
+    "second import": _import,
+    "audit": _audit,
+    "undo": _undo,
+    "plain SQLAlchemy ORM": _orm,
+}
 
 
-def _say(what: str, records: int, seconds: float, used: float) -> None:
-    rate = f"  {records / seconds:10.0f} records/s" if records else ""
-    print(f"{what:<38} {seconds:7.2f} s ({used:.2f} s of this process){rate}", flush=True)
+if __name__ == "__main__":
+    WORKS[sys.argv[2]](steps.Site(config.load(Path(sys.argv[1]))))

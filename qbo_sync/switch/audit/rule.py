@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from msgspec.structs import replace
+
 from qbo_sync.switch.match import Matched
 from qbo_sync.switch.model import Kind, PlannedRow, Record, Result, Row, Severity
 from qbo_sync.switch.read import Books, Company
@@ -32,16 +34,19 @@ class Sides:
     company: Company
     books: Books
     rows: Matched
+    _planned: dict[Kind, list[PlannedRow]] = field(default_factory=dict, init=False, compare=False)
 
     @contextmanager
     def in_memory(self) -> Iterator[None]:
         """Keep lists of usual size in memory meanwhile, for rules go through them again and again."""
-        lists: list[Listing[Any]] = [*self.company.records.values(), *self.books.rows.values(), *map(self.rows.of, Kind)]
+        lists: list[Listing[Any]] = [*self.company.records.values(), *self.books.rows.values()]
         try:
             for each in lists:
                 each.hold(HELD)
+            self._planned.update((kind, list(self._whole(kind))) for kind in Kind if len(self.rows.of(kind)) <= HELD)
             yield
         finally:
+            self._planned.clear()
             for each in lists:
                 each.release()
 
@@ -52,7 +57,16 @@ class Sides:
 
     def planned(self, *kinds: Kind) -> Iterator[PlannedRow]:
         """The same records with what became of each."""
-        return (row for kind in kinds for row in self.rows.of(kind)) if kinds else iter(self.rows)
+        for kind in kinds or Kind:
+            yield from self._planned.get(kind) or self._whole(kind)
+
+    def _whole(self, kind: Kind) -> Iterator[PlannedRow]:
+        """What an import has settled is planned without the record's fields; here they are again."""
+        for chunk in self.rows.of(kind).chunks():
+            bare = self.company.records[kind].find([row.qbo_id for row in chunk if not row.fields])
+            for row in chunk:
+                record = bare.get(row.qbo_id)
+                yield replace(row, fields=record.fields, references=record.references) if record else row
 
     def held(self, *kinds: Kind) -> Iterator[Row]:
         """What Miracle Service holds."""
