@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +19,7 @@ import yaml
 from sqlalchemy import MetaData
 from sqlalchemy.dialects import postgresql
 
+from lab.intuit.known import KNOWN
 from qbo_sync import cli, errors
 from qbo_sync.edge.preflight import CATALOGUE
 from qbo_sync.miracle import journal, reference
@@ -342,6 +344,16 @@ def visible(text: str) -> str:
     return "".join(f"<U+{ord(c):04X}>" if unicodedata.category(c) in ("Cc", "Cf", "Mn") else c for c in text)
 
 
+# --- the Intuit look-alike -----------------------------------------------------------------------------------------
+
+
+def intuit_known() -> str:
+    """What the Intuit look-alike does, and how we know."""
+    counts = Counter(each.source for each in KNOWN)
+    head = ", ".join(f"{counts[source]} {source}" for source in ("recorded", "documented", "guessed"))
+    return f"{head}.\n\n" + table(("behaviour", "known from", "held by"), [(k.behaviour, k.source, code(k.test)) for k in KNOWN])
+
+
 PARTS: dict[str, Callable[[], str]] = {
     "exit-codes": exit_codes,
     "commands": commands,
@@ -352,4 +364,5 @@ PARTS: dict[str, Callable[[], str]] = {
     "roles": roles,
     "checks": checks,
     "names": names,
+    "intuit-known": intuit_known,
 }

@@ -11,8 +11,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from lab.intuit import faults, headers, query, select, writes
-from lab.intuit.clock import answer_time, parse_time
+from lab.intuit import faults, headers, query, select, taxservice, uploads, writes
+from lab.intuit.clock import answer_time, pacific, parse_time
 from lab.intuit.company import Company
 from lab.intuit.faults import ServiceFault
 from lab.intuit.grants import Grant
@@ -72,7 +72,9 @@ def _admitted(lab: Lab, request: Request, realm: str, path: list[str]) -> Grant 
         body = faults.gateway(401, "3200", "AuthenticationFailed", lab.clock, detail="Token expired: <hidden>")
         return _gateway(401, body, **{"Www-Authenticate": 'Bearer realm="Intuit", error="invalid_token"'})
     if grant.realm != realm:
-        return _gateway(403, faults.gateway(403, "3100", "ApplicationAuthorizationFailed", lab.clock))
+        # Another company of this environment, or one that is not of this environment at all.
+        name = "AuthorizationFailed" if realm in lab.companies else "ApplicationAuthorizationFailed"
+        return _gateway(403, faults.gateway(403, "3100", name, lab.clock))
     reads = request.method == "GET" or path[0] in ("query", "batch")
     passes = lab.limits.admit(realm, grant.client_id, batch=path[0] == "batch", under_way=lab.under_way[realm])
     if not passes or (reads and not lab.limits.admit_read(grant.client_id)):
@@ -109,6 +111,10 @@ def _answer(call: Call) -> bytes:
             return _batch(call)
         case ["cdc"] if method == "GET":
             return _cdc(call)
+        case ["upload"] if method == "POST":
+            return _upload(call)
+        case ["taxservice", "taxcode"] if method == "POST":
+            return msgspec.json.encode(taxservice.create(call.company, _decode(call.body), call.lab.clock))
         case [name] if name in BY_LOWER and method == "POST":
             return _write(call, BY_LOWER[name])
         case [name] if name in BY_LOWER:
@@ -125,7 +131,8 @@ def _envelope(call: Call, name: str, value: bytes) -> bytes:
 
 def _select(call: Call, text: str) -> bytes:
     try:
-        answer = select.run(query.parse(text), call.company)
+        today = pacific(call.lab.clock.now()).date().isoformat()
+        answer = select.run(query.parse(text, today), call.company)
     except query.QueryParserError as error:
         raise faults.query_error("4000", str(error)) from None
     except query.QueryValidationError as error:
@@ -216,6 +223,18 @@ def _batch_answer(call: Call, item: dict[str, Any]) -> tuple[str, bytes]:
             entity = BY_LOWER[name.lower()]
             return entity.name, _written(call, entity, str(item.get("operation", "update")), row)
     raise faults.unsupported("of a batch item without an entity")
+
+
+def _upload(call: Call) -> bytes:
+    """Files that are kept with records; each has its own answer in one of 200 (recorded)."""
+    answers = []
+    for part in uploads.parts(call.request.headers.get("content-type", ""), call.body):
+        try:
+            answer = {"Attachable": uploads.attach(call.company, part, call.lab.clock)}
+        except ServiceFault as fault:
+            answer = {"Fault": fault.fault()}
+        answers.append(answer)
+    return _envelope(call, "AttachableResponse", msgspec.json.encode(answers))
 
 
 def _cdc(call: Call) -> bytes:

@@ -61,6 +61,11 @@ def invalid_reference(name: str) -> ServiceFault:
     return ServiceFault("2500", "Invalid Reference Id", f"Invalid Reference Id : {name} is not the Id of a record", element=name)
 
 
+def too_long(name: str) -> ServiceFault:
+    """2050: a text longer than the property takes (the code is documented, the text guessed)."""
+    return ServiceFault("2050", "String length is either shorter or longer than supported", f"{name} is too long", element=name)
+
+
 def required(name: str) -> ServiceFault:
     """2020: a property that must be there (recorded)."""
     return ServiceFault("2020", REQUIRED, f"Required parameter {name} is missing in the request", element=name)
@@ -77,9 +82,9 @@ def stale() -> ServiceFault:
     )
 
 
-def duplicate_name() -> ServiceFault:
-    """6240 in the form of the 2020 recording."""
-    return ServiceFault("6240", "Duplicate Name Exists Error", "The name supplied already exists. : null")
+def duplicate_name(detail: str = "null", *, element: str | None = None) -> ServiceFault:
+    """6240 in the form of the 2020 recording; earlier ones say more."""
+    return ServiceFault("6240", "Duplicate Name Exists Error", f"The name supplied already exists. : {detail}", element=element)
 
 
 def unknown_property(entity: str, name: str, known: list[str]) -> ServiceFault:

@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from lab import serving
 from lab.injected import Rule
 from lab.intuit import faults, writes
+from lab.intuit.properties import DEFAULTS
 from lab.intuit.rows import id_of
 from lab.intuit.schema import BY_LOWER
 from lab.intuit.state import Lab
@@ -75,7 +76,7 @@ class Front:
         """Somebody renames a row meanwhile, so that in the order of names all others move."""
         known = BY_LOWER.get(entity.lower())
         company = self.lab.companies.get(path.split("/")[3]) if known else None
-        if known is None or company is None or known.name not in writes.DEFAULTS:
+        if known is None or company is None or known.name not in DEFAULTS:
             return
         table = company[known.name]
         place, name = _RENAMED[fault]

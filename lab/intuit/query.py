@@ -163,8 +163,9 @@ class _Words:
 
 
 class _Parser:
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, today: str) -> None:
         self.words = _Words(text)
+        self.today = today
 
     def statement(self) -> Statement:
         self._expect("<SELECT>")
@@ -211,7 +212,12 @@ class _Parser:
         return Condition(name, operator, tuple(values))
 
     def _value(self) -> str:
-        return self._expect(*_VALUES, "<IDENTIFIER>").value
+        token = self._expect(*_VALUES, "<IDENTIFIER>")
+        if token.kind != "<IDENTIFIER>":
+            return token.value
+        if token.text.upper() != "CURRENT_DATE":
+            self._unexpected(token, _VALUES)
+        return self.today
 
     def _tail(self, expected: tuple[str, ...]) -> tuple[tuple[tuple[str, bool], ...], int, int]:
         order: tuple[tuple[str, bool], ...] = ()
@@ -273,6 +279,9 @@ class _Parser:
         )
 
 
-def parse(text: str) -> Statement:
-    """Parse one statement. Raises :class:`QueryParserError` or :class:`QueryValidationError`."""
-    return _Parser(text).statement()
+def parse(text: str, today: str = "") -> Statement:
+    """Parse one statement; ``today`` is what ``CURRENT_DATE`` stands for.
+
+    Raises :class:`QueryParserError` or :class:`QueryValidationError`.
+    """
+    return _Parser(text, today).statement()

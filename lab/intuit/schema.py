@@ -36,8 +36,8 @@ def _props(text: str) -> frozenset[str]:
     return frozenset(text.split()) | TIMES | {"Id"}
 
 
-def _named(name: str, extra: str = "", *, in_cdc: bool = True) -> Entity:
-    return Entity(name, _props(f"Name Active {extra}"), (("Name", False),), in_cdc=in_cdc)
+def _named(name: str, extra: str = "", *, in_cdc: bool = True, sortable: frozenset[str] = frozenset()) -> Entity:
+    return Entity(name, _props(f"Name Active {extra}"), (("Name", False),), sortable, in_cdc=in_cdc)
 
 
 def _transaction(name: str, extra: str = "", order: tuple[tuple[str, bool], ...] = NEWEST_FIRST) -> Entity:
@@ -71,7 +71,7 @@ _ENTITIES = (
         sortable=frozenset({"UnitPrice", "PurchaseCost"}),
     ),
     _named("Class", "FullyQualifiedName"),
-    _named("Department", "FullyQualifiedName"),
+    _named("Department", "FullyQualifiedName", sortable=frozenset({"SubDepartment"})),
     _named("Term"),
     _named("PaymentMethod"),
     _named("CustomerType", in_cdc=False),

@@ -19,6 +19,7 @@ UNDEPOSITED = {"value": "4", "name": "Undeposited Funds"}
 SALES_FORMS = ("Invoice", "Estimate", "SalesReceipt")
 KINDS = (*SALES_FORMS, "Payment", "Bill", "Purchase")
 DUE_DAYS = 30
+TAXED = ("SalesItemLineDetail", "AccountBasedExpenseLineDetail", "ItemBasedExpenseLineDetail")
 
 _COMMON = (
     "Id SyncToken MetaData domain sparse status CustomField AttachableRef DocNumber TxnDate DepartmentRef CurrencyRef"
@@ -66,7 +67,10 @@ def new(company: Company, entity: Entity, given: Row, clock: Clock) -> Row:
         if not given.get(name):
             raise faults.required(name)
     today = pacific(clock.now()).date().isoformat()
-    row = {"CurrencyRef": USD, "TxnDate": today, "CustomField": [], **_EXTRA[entity.name](), **given}
+    extra = _EXTRA[entity.name]()
+    if not _preferences(company).get("TaxPrefs", {}).get("UsingSalesTax"):
+        extra.pop("TxnTaxDetail", None)
+    row = {"CurrencyRef": USD, "TxnDate": today, "CustomField": [], **extra, **given}
     row.setdefault("Line", [])
     _named(company, row)
     if entity.name in SALES_FORMS:
@@ -140,9 +144,21 @@ def _line(company: Company, line: Row) -> Row:
     if isinstance(line.get(kind), dict):
         line[kind] = dict(line[kind])
         _named(company, line[kind])
-        if kind in ("SalesItemLineDetail", "AccountBasedExpenseLineDetail", "ItemBasedExpenseLineDetail"):
-            line[kind].setdefault("TaxCodeRef", {"value": "NON"})
+        if kind in TAXED:
+            line[kind]["TaxCodeRef"] = _tax_code(company, line[kind].get("TaxCodeRef"))
     return line
+
+
+def _tax_code(company: Company, given: Row | None) -> Row:
+    """A US line is taxed or not, at the rate of the whole form; elsewhere each line has a code of the company's (fact 3.8)."""
+    info = next(company["CompanyInfo"].decoded(), {})
+    if info.get("Country", "US") != "US":
+        if given is None:
+            raise faults.business("Make sure all your transactions have a VAT rate before you save.")
+        return given
+    if given is not None and given.get("value") not in ("TAX", "NON"):
+        raise faults.business("Invalid tax code. A line's tax code is TAX or NON.", "6100")
+    return given or {"value": "NON"}
 
 
 def _named(company: Company, row: Row) -> None:
@@ -168,10 +184,13 @@ def _from_customer(company: Company, row: Row) -> None:
             row.setdefault(name, customer[name])
 
 
+def _preferences(company: Company) -> Row:
+    return next(company["Preferences"].decoded(), {})
+
+
 def _custom_fields(company: Company) -> list[Row]:
     """The company's own fields, empty."""
-    preferences = next(company["Preferences"].decoded(), {})
-    groups = preferences.get("SalesFormsPrefs", {}).get("CustomField", [])
+    groups = _preferences(company).get("SalesFormsPrefs", {}).get("CustomField", [])
     names = {
         field["Name"]: field["StringValue"]
         for group in groups

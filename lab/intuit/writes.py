@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -10,65 +9,13 @@ import msgspec
 from lab.intuit import faults, transactions
 from lab.intuit.clock import Clock, row_time
 from lab.intuit.company import Company, Row
+from lab.intuit.properties import DEFAULTS, KNOWN, LENGTHS
 from lab.intuit.rows import number_of
 from lab.intuit.schema import ONE_NAME_SPACE, Entity
 
 DELETED = " (deleted)"
-USD = {"value": "USD", "name": "United States Dollar"}
 SERVER_GIVEN = frozenset({"MetaData", "SyncToken", "sparse", "domain", "FullyQualifiedName", "Level"})
 READ_ONLY = SERVER_GIVEN | {"Id", "Balance", "BalanceWithJobs"}
-COMMON = "Id SyncToken MetaData domain sparse status Active CustomField AttachableRef V4IDPseudonym"
-PERSON = (
-    "DisplayName Title GivenName MiddleName FamilyName Suffix CompanyName PrintOnCheckName PrimaryPhone AlternatePhone Mobile Fax"
-    " PrimaryEmailAddr WebAddr BillAddr OtherContactInfo CurrencyRef Balance BusinessNumber HasTPAR Notes"
-)
-NESTED = "Name FullyQualifiedName ParentRef"
-
-# Which properties a write may carry; any other is refused with 2010.
-KNOWN: dict[str, frozenset[str]] = {
-    name: frozenset(f"{COMMON} {properties}".split())
-    for name, properties in {
-        "Customer": f"{PERSON} FullyQualifiedName ShipAddr Job ParentRef Level BillWithParent IsProject BalanceWithJobs"
-        " OpenBalanceDate Taxable TaxExemptionReasonId DefaultTaxCodeRef SalesTermRef PaymentMethodRef PreferredDeliveryMethod"
-        " ResaleNum CustomerTypeRef ARAccountRef PrimaryTaxIdentifier SecondaryTaxIdentifier GSTIN"
-        " GSTRegistrationType ClientEntityId",
-        "Vendor": f"{PERSON} TermRef AcctNum Vendor1099 TaxIdentifier BillRate CostRate APAccountRef T4AEligible T5018Eligible"
-        " TaxReportingBasis GSTIN VendorPaymentBankDetail ClientEntityId",
-        "Employee": f"{PERSON} SSN PrimaryAddr BillableTime BillRate BirthDate Gender HiredDate ReleasedDate"
-        " EmployeeNumber CostRate",
-        "Item": f"{NESTED} Sku Description SubItem Level Taxable SalesTaxIncluded UnitPrice Type ItemCategoryType"
-        " IncomeAccountRef PurchaseDesc PurchaseTaxIncluded PurchaseCost ExpenseAccountRef AssetAccountRef PrefVendorRef"
-        " TrackQtyOnHand QtyOnHand ReorderPoint InvStartDate SalesTaxCodeRef PurchaseTaxCodeRef ClassRef TaxClassificationRef"
-        " ItemGroupDetail PrintGroupedItems AbatementRate ReverseChargeRate ServiceType Source",
-        "Class": f"{NESTED} SubClass",
-        "Department": f"{NESTED} SubDepartment Address",
-        "Term": "Name Type DueDays DiscountDays DiscountPercent DayOfMonthDue DueNextMonthDays DiscountDayOfMonth",
-        "PaymentMethod": "Name Type",
-        "Account": f"{NESTED} SubAccount Description Classification AccountType AccountSubType AcctNum CurrentBalance"
-        " CurrentBalanceWithSubAccounts CurrencyRef TaxCodeRef AccountAlias TxnLocationType OpeningBalance",
-    }.items()
-} | transactions.KNOWN
-
-# What a new object holds when the request names only what it must (recorded for customers, vendors and items).
-DEFAULTS: dict[str, Callable[[], Row]] = {
-    "Customer": lambda: {
-        "Taxable": True,
-        "Job": False,
-        "BillWithParent": False,
-        "Balance": 0,
-        "BalanceWithJobs": 0,
-        "CurrencyRef": USD,
-        "PreferredDeliveryMethod": "Print",
-    },
-    "Vendor": lambda: {"Balance": 0, "Vendor1099": False, "CurrencyRef": USD},
-    "Employee": lambda: {"BillableTime": False},
-    "Item": lambda: {"Taxable": False, "UnitPrice": 0, "Type": "Service", "PurchaseCost": 0, "TrackQtyOnHand": False},
-    "Class": lambda: {"SubClass": False},
-    "Department": lambda: {"SubDepartment": False},
-    "Term": lambda: {"Type": "STANDARD"},
-    "PaymentMethod": lambda: {"Type": "NON_CREDIT_CARD"},
-    "Account": lambda: {"SubAccount": False, "CurrentBalance": 0, "CurrentBalanceWithSubAccounts": 0, "CurrencyRef": USD},
-}
 
 
 def write(company: Company, entity: Entity, operation: str, sent: Row, clock: Clock) -> bytes:
@@ -80,9 +27,13 @@ def write(company: Company, entity: Entity, operation: str, sent: Row, clock: Cl
     if entity.name not in KNOWN:
         held = _held(company, entity, sent) if "Id" in sent else None
         raise faults.unsupported(f"{'Update' if held else 'Create'} of {entity.name}")
-    for name in sent:
+    for name, value in sent.items():
         if name not in KNOWN[entity.name]:
             raise faults.unknown_property(entity.name, name, sorted(KNOWN[entity.name]))
+        if isinstance(value, str) and len(value) > LENGTHS.get(entity.name, {}).get(name, len(value)):
+            raise faults.too_long(name)
+    if entity.name == "Preferences":
+        return _update_only(company, entity, sent, clock)
     return _update(company, entity, sent, clock) if "Id" in sent else _create(company, entity, sent, clock)
 
 
@@ -120,8 +71,16 @@ def _void(company: Company, entity: Entity, sent: Row, clock: Clock) -> bytes:
         raise faults.unsupported(f"Void of {entity.name}")
     held = _held(company, entity, sent)
     row = {**held, "PrivateNote": "Voided", "TotalAmt": 0, "Balance": 0}
-    row["Line"] = [{**line, "Amount": 0} for line in held.get("Line", [])]
+    row["Line"] = [_voided(line) for line in held.get("Line", [])]
     return _put_next(company, entity, row, clock)
+
+
+def _voided(line: Row) -> Row:
+    line = {**line, "Amount": 0}
+    detail = line.get(str(line.get("DetailType")))
+    if isinstance(detail, dict) and "Qty" in detail:
+        line[line["DetailType"]] = {**detail, "Qty": 0}
+    return line
 
 
 def _put_next(company: Company, entity: Entity, row: Row, clock: Clock) -> bytes:
@@ -173,6 +132,13 @@ def _update(company: Company, entity: Entity, sent: Row, clock: Clock) -> bytes:
     return _put_next(company, entity, row, clock)
 
 
+def _update_only(company: Company, entity: Entity, sent: Row, clock: Clock) -> bytes:
+    """The one object of its kind, which cannot be made and has no name; what was not sent stays."""
+    held = _held(company, entity, sent)
+    row = {**held, **{name: value for name, value in sent.items() if name not in READ_ONLY}}
+    return _put_next(company, entity, row, clock) if row != held else company[entity.name].rows[number_of(held["Id"])]
+
+
 def without_empty(row: Row) -> Row:
     """The row without empty properties: an empty text or ``null`` that is sent empties the property, and is never sent back."""
     return {name: value for name, value in row.items() if value not in ("", None)}
@@ -222,8 +188,8 @@ def _name(entity: Entity, row: Row) -> None:
         row["DisplayName"] = " ".join(parts)
     if not row.get(entity.label):
         raise faults.required(entity.label)
-    if set(row[entity.label]) & set(":\t\n"):
-        raise faults.business("The name holds a colon, a tab or a new line.", "6000")
+    if set(row[entity.label]) & set(':"' if entity.name == "Account" else ":\t\n"):
+        raise faults.business("The name holds a character that is not allowed in it.", "6000")
 
 
 def _check_name(company: Company, entity: Entity, row: Row) -> None:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lab.intuit.company import Company
 from lab.intuit.query import Condition, QueryParserError, QueryValidationError, parse
+from lab.intuit.schema import ENTITIES
 from lab.intuit.select import run
 
 
@@ -109,3 +114,23 @@ def test_what_does_not_exist_is_a_validation_error(text: str, detail: str) -> No
     with pytest.raises(QueryValidationError) as caught:
         run(parse(text), company)
     assert detail in str(caught.value)
+
+
+def test_today_is_the_companys_date() -> None:
+    company = Company("1")
+    for row_id, day in (("1", "2026-03-01"), ("2", "2026-03-02")):
+        company["Invoice"].put({"Id": row_id, "TxnDate": day})
+    answer = run(parse("select * from Invoice where TxnDate >= current_date", "2026-03-02"), company)
+    assert [json.loads(row)["Id"] for row in answer.rows] == ["2"]
+    with pytest.raises(QueryParserError):
+        parse("select * from Invoice where TxnDate >= yesterday", "2026-03-02")
+
+
+def test_every_documented_property_can_be_asked_for_and_the_others_cannot(recorded: Callable[[str], Any]) -> None:
+    documented = recorded("schema/filterable_docs.json")
+    documented.pop("_note")
+    for name, said in documented.items():
+        entity = ENTITIES[name]
+        assert set(said["filterable"]) <= entity.filterable, name
+        assert set(said.get("sortable_only", ())) <= entity.sortable, name
+        assert set(said.get("not_filterable", ())) <= entity.unqueryable, name

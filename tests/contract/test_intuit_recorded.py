@@ -1,16 +1,18 @@
 """The look-alike is held to recorded answers: load what was recorded, send the recorded request, compare field by field.
 
-Allowed differences, all of them: ``time`` of the answer; ``MetaData`` of objects written during the test; the person's name in
-a 5010; the list of known properties in a 2010; values of tokens and keys; ``id``, ``source`` and time of a webhook's event.
+Where only the answer was kept, the request is made from it: its properties without those that the server gives. What may differ
+stands in :data:`MAY_DIFFER` and nowhere else; which test replays a recording shows in that the recording's name stands in it.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree
 
 import jwt
 import pytest
@@ -23,27 +25,17 @@ if TYPE_CHECKING:
     Load = Callable[..., Caller]
     Read = Callable[[str], Any]
 
-# Recordings that no request is replayed for. Rows in them are loaded all the same.
+# All that may differ between an answer and its recording, and why.
+MAY_DIFFER = {
+    "time of an answer; MetaData of what a test writes; a file's address and its Id": "given by the server",
+    "values of tokens and keys; id, source and time of a webhook's event": "given by the server",
+    "the person's name in a 5010": "ours is Lab Bookkeeper",
+    "the list of known properties in a 2010": "the lab knows fewer",
+    "the text of a 6240 behind the colon, and whether it has an element": "changed by Intuit until 2020; the newest is played",
+}
 NOT_REPLAYED = {
-    "attachable_upload": "uploads are not played",
-    "customer_original_29_assembled": "put together from others",
-    "item_create_inventory": "the request was not kept; the row is in item_query_all_19",
-    "item_update": "the request was not kept",
-    "preferences_update": "preferences are not written",
-    "salesreceipt_create": "the request was not kept",
-    "salesreceipt_void": "the request was not kept; an invoice's was",
     "report_general_ledger": "reports are out of scope",
     "report_profit_and_loss_by_customer": "reports are out of scope",
-    "http200_attachable_upload_fault": "uploads are not played",
-    "http400_business_validation_6000_vat_missing": "a company of another country",
-    "http400_duplicate_name_6240_customer_legacy": "text of 2014; the one of 2020 is played",
-    "http400_duplicate_name_6240_full_detail": "text of 2019; the one of 2020 is played",
-    "http400_query_lexical_4000_unicode": "mended by Intuit in 2022",
-    "http400_taxservice_duplicate_6240": "tax codes are not written",
-    "http401_gateway_SRV110_converted_from_xml": "the XML is compared",
-    "http401_wrong_cluster_130_converted_from_xml": "the XML is compared",
-    "http403_authorization_failed_3100": "an older text; ApplicationAuthorizationFailed is played",
-    "http403_throttle_3001_legacy": "403 until 2017; 429 is played",
 }
 
 IDS = "Id IN ('5', '6', '7', '8', '9', '10')"
@@ -128,6 +120,13 @@ def test_recorded_pages_of_chosen_ids(page: int, replay: Load, recorded: Read) -
     assert without_time(answer) == without_time(recorded(f"sandbox_us/customer_where_id_in_page{page}.json"))
 
 
+def test_the_customers_of_the_stock_company_come_in_the_recorded_order(replay: Load, recorded: Read) -> None:
+    expected = recorded("sandbox_us/customer_original_29_assembled.json")["QueryResponse"]
+    ids = ", ".join(f"'{row['Id']}'" for row in expected["Customer"])
+    answer = replay("sandbox_us/customer_query_all_41.json").query(f"SELECT * FROM Customer WHERE Id IN ({ids})").json()
+    assert answer["QueryResponse"] == expected
+
+
 @pytest.mark.parametrize(
     ("name", "loaded", "statement"),
     [
@@ -183,6 +182,86 @@ def test_recorded_create_of_an_invoice(replay: Load, recorded: Read) -> None:
     answer = caller.post("invoice", recorded("requests/invoice_create__request.json")).json()
     assert without_metadata(answer, "Invoice") == without_metadata(expected, "Invoice")
     assert caller.get("invoice/266").json()["Invoice"] == answer["Invoice"]
+
+
+GIVEN_BY_SERVER = {"Id", "SyncToken", "MetaData", "domain", "sparse", "FullyQualifiedName"}
+
+
+def as_sent(row: dict[str, Any]) -> dict[str, Any]:
+    """What a client sent to get this row, as far as the row tells."""
+    return {name: value for name, value in row.items() if name not in GIVEN_BY_SERVER}
+
+
+def test_recorded_create_of_an_inventory_item(intuit: Caller, recorded: Read) -> None:
+    expected = recorded("sandbox_us/item_create_inventory.json")
+    before = recorded("sandbox_us/item_query_all_19.json")
+    before["QueryResponse"]["Item"] = [row for row in before["QueryResponse"]["Item"] if row["Id"] != expected["Item"]["Id"]]
+    intuit.lab("load", before)
+    # These three are defaults.
+    sent = {k: v for k, v in as_sent(expected["Item"]).items() if k not in ("Active", "Taxable", "UnitPrice", "PurchaseCost")}
+    answer = intuit.post("item", sent).json()
+    assert without_metadata(answer, "Item") == without_metadata(expected, "Item")
+
+
+def test_recorded_update_of_an_item(intuit: Caller, recorded: Read) -> None:
+    expected = recorded("sandbox_us/item_update.json")
+    before = {**expected["Item"], "SyncToken": "2", "Description": "Rock Fountain"}
+    intuit.lab("load", {"Item": before})
+    sent = {"Id": before["Id"], "SyncToken": "2", "sparse": True, "Description": expected["Item"]["Description"]}
+    answer = intuit.post("item", sent).json()
+    assert without_metadata(answer, "Item") == without_metadata(expected, "Item")
+
+
+def test_recorded_create_and_void_of_a_sales_receipt(intuit: Caller, recorded: Read) -> None:
+    made, voided = (recorded(f"sandbox_us/{name}.json") for name in ("salesreceipt_create", "salesreceipt_void"))
+    line = made["SalesReceipt"]["Line"][0]
+    item = line["SalesItemLineDetail"]["ItemRef"]
+    intuit.lab("load", {"Item": {"Id": item["value"], "Name": "Test Product", "FullyQualifiedName": item["name"]}})
+    intuit.lab("entities/SalesReceipt", {"Id": "5", "SyncToken": "0", "DocNumber": "1004", "MetaData": {}})
+    turn_clock_to(intuit, made["time"])
+    sent = {"Line": [{name: value for name, value in line.items() if name not in ("Id", "LineNum")}]}
+    answer = intuit.post("salesreceipt", sent).json()
+    assert without_metadata(answer, "SalesReceipt") == without_metadata(made, "SalesReceipt")
+    gone = intuit.post("salesreceipt", {"Id": answer["SalesReceipt"]["Id"], "SyncToken": "0"}, operation="void").json()
+    assert without_metadata(gone, "SalesReceipt") == without_metadata(voided, "SalesReceipt")
+
+
+def test_recorded_update_of_the_preferences(replay: Load, recorded: Read) -> None:
+    caller = replay("sandbox_us/preferences_read.json")
+    answer = caller.post("preferences", recorded("sandbox_us/preferences_read.json")["Preferences"]).json()
+    assert without_time(answer) == without_time(recorded("sandbox_us/preferences_update.json"))
+
+
+def upload(intuit: Caller, said: dict[str, Any], size: int) -> Any:
+    files = {
+        "file_metadata_01": ("metadata.json", json.dumps(said), "application/json"),
+        "file_content_01": (said["FileName"], b"x" * size, said["ContentType"]),
+    }
+    headers = {"Authorization": f"Bearer {intuit.grant['access_token']}", "Accept": "application/json"}
+    answer = intuit.http.post(f"{intuit.company}/upload", files=files, headers=headers, timeout=30)
+    assert answer.status_code == 200
+    return answer.json()["AttachableResponse"]
+
+
+def test_recorded_upload_of_a_file_for_an_invoice(intuit: Caller, recorded: Read) -> None:
+    ((expected,),) = (recorded("sandbox_us/attachable_upload.json")["AttachableResponse"],)
+    row = expected["Attachable"]
+    intuit.lab("load", {"Invoice": {"Id": "75", "SyncToken": "0", "MetaData": {}}})
+    said = {name: row[name] for name in ("FileName", "ContentType", "AttachableRef")}
+    (answer,) = upload(intuit, said, row["Size"])
+    given = {"Id", "FileAccessUri", "TempDownloadUri", "MetaData"}
+    kept = answer["Attachable"]
+    assert {k: v for k, v in kept.items() if k not in given} == {k: v for k, v in row.items() if k not in given}
+    assert len(kept["Id"]) == len(row["Id"])
+    assert kept["FileAccessUri"] == f"/v3/company/{intuit.grant['realmId']}/download/{kept['Id']}"
+    assert intuit.get(f"attachable/{kept['Id']}").json()["Attachable"] == kept
+
+
+def test_recorded_upload_for_a_record_that_is_not_there(intuit: Caller, recorded: Read) -> None:
+    said = {"FileName": "no_detail.xml", "ContentType": "text/xml"}
+    intuit.lab("load", [])
+    answer = upload(intuit, {**said, "AttachableRef": [{"EntityRef": {"value": "75", "type": "Estimate"}}]}, 5)
+    assert answer == recorded("faults/http200_attachable_upload_fault.json")["AttachableResponse"]
 
 
 def test_recorded_update_of_a_sales_receipt(replay: Load, recorded: Read) -> None:
@@ -288,6 +367,38 @@ def test_recorded_error_for_a_wrong_path(intuit: Caller, recorded: Read) -> None
     assert (seen["code"], seen["Message"]) == (expected["code"], expected["Message"])
 
 
+def test_recorded_error_for_a_dash_between_words_and_none_inside_a_text(intuit: Caller, recorded: Read) -> None:
+    """Until 2022 Intuit stumbled over it inside a text too; that is not played."""
+    expected = recorded("faults/http400_query_lexical_4000_unicode.json")
+    same_fault(intuit.query("select * from Vendor where Active = \u2013").json(), expected)
+    assert intuit.query("select * from Customer where DisplayName = 'Toys \u2013 R'").status_code == 200
+
+
+@pytest.mark.parametrize("name", ["http400_duplicate_name_6240_customer_legacy", "http400_duplicate_name_6240_full_detail"])
+def test_recorded_duplicate_names_but_for_the_text_that_changed(name: str, intuit: Caller, recorded: Read) -> None:
+    (expected,) = recorded(f"faults/{name}.json")["Fault"]["Error"]
+    seen = intuit.error(intuit.post("customer", {"DisplayName": intuit.rows("Customer")[0]["DisplayName"]}))
+    assert (seen["code"], seen["Message"]) == (expected["code"], expected["Message"])
+    assert seen["Detail"].partition(" : ")[0] == expected["Detail"].partition(" : ")[0]
+
+
+def test_recorded_duplicate_tax_rate(intuit: Caller, recorded: Read) -> None:
+    rate = intuit.rows("TaxRate")[0]
+    detail = {"TaxRateName": rate["Name"], "RateValue": "8", "TaxAgencyId": "1", "TaxApplicableOn": "Sales"}
+    answer = intuit.post("taxservice/taxcode", {"TaxCode": "New", "TaxRateDetails": [detail]})
+    assert answer.status_code == 400
+    same_fault(answer.json(), recorded("faults/http400_taxservice_duplicate_6240.json"))
+
+
+def test_recorded_missing_tax_code_of_a_company_abroad(intuit: Caller, recorded: Read) -> None:
+    info = intuit.lab("entities/CompanyInfo")[0]
+    intuit.lab("entities/CompanyInfo", {**info, "Country": "GB"})
+    line = {"Amount": 5, "DetailType": "SalesItemLineDetail", "SalesItemLineDetail": {}}
+    answer = intuit.post("invoice", {"CustomerRef": {"value": intuit.rows("Customer")[0]["Id"]}, "Line": [line]})
+    assert answer.status_code == 400
+    same_fault(answer.json(), recorded("faults/http400_business_validation_6000_vat_missing.json"))
+
+
 def test_recorded_duplicate_name(replay: Load, recorded: Read) -> None:
     caller = replay("sandbox_us/customer_query_all_41.json")
     answer = caller.post("customer", recorded("requests/http400_duplicate_name_6240__request.json"))
@@ -337,29 +448,57 @@ def test_recorded_gateway_fault_for_a_dead_token(intuit: Caller, recorded: Read)
     assert gateway_shape(answer.json()) == gateway_shape(recorded("faults/http401_token_expired_3200_lowercase_fault.json"))
 
 
-def test_recorded_gateway_fault_for_a_foreign_realm(intuit: Caller, recorded: Read) -> None:
+def test_recorded_gateway_fault_for_a_company_that_is_not_of_this_environment(intuit: Caller, recorded: Read) -> None:
     answer = intuit.get("../1234567890/preferences")
     assert answer.status_code == 403
     expected = recorded("faults/http403_application_authorization_failed_3100.json")
     assert gateway_shape(answer.json()) == gateway_shape(expected)
 
 
-def test_recorded_xml_for_a_call_without_credentials(intuit: Caller, recorded_folder: Path) -> None:
+def test_recorded_gateway_fault_for_a_company_of_somebody_else(start: Callable[..., Caller], recorded: Read) -> None:
+    intuit = start("--realm", "101", "--realm", "202", "--customers", "5")
+    answer = intuit.get("../202/preferences")
+    assert answer.status_code == 403
+    assert gateway_shape(answer.json()) == gateway_shape(recorded("faults/http403_authorization_failed_3100.json"))
+
+
+def from_xml(text: str) -> dict[str, Any]:
+    """An XML fault in the form in which the same is told as JSON."""
+    space = "{http://schema.intuit.com/finance/v3}"
+    fault = ElementTree.fromstring(text).find(f"{space}Fault")  # noqa: S314 - from our own server
+    assert fault is not None
+    errors = [
+        {**{name: error.findtext(f"{space}{name}") for name in ("Message", "Detail")}, "code": error.get("code")}
+        for error in fault
+    ]
+    return {"Fault": {"Error": errors, "type": fault.get("type")}}
+
+
+def test_recorded_xml_for_a_call_without_credentials(intuit: Caller, recorded_folder: Path, recorded: Read) -> None:
     answer = intuit.http.get(f"{intuit.company}/preferences", timeout=30)
     expected = (recorded_folder / "faults/http401_gateway_SRV110.xml").read_text()
     assert answer.status_code == 401
     assert answer.text.partition("<Fault")[2] == expected.rstrip().partition("<Fault")[2]
+    assert from_xml(answer.text) == without_time(recorded("faults/http401_gateway_SRV110_converted_from_xml.json"))
 
 
-def test_recorded_xml_for_the_wrong_environment(intuit: Caller, recorded_folder: Path) -> None:
+def test_recorded_xml_for_the_wrong_environment(intuit: Caller, recorded_folder: Path, recorded: Read) -> None:
     intuit.lab("faults", [{"when": {"nth": 1}, "fault": "wrong_cluster"}])
     answer = intuit.get("preferences")
     expected = (recorded_folder / "faults/http401_wrong_cluster_130.xml").read_text()
     assert answer.status_code == 401
     assert answer.text.partition("<Fault")[2] == expected.rstrip().partition("<Fault")[2]
+    assert from_xml(answer.text) == without_time(recorded("faults/http401_wrong_cluster_130_converted_from_xml.json"))
 
 
-@pytest.mark.parametrize(("fault", "name"), [("429", "http429_throttle_3001"), ("500", "http500_system_failure_10000")])
+@pytest.mark.parametrize(
+    ("fault", "name"),
+    [
+        ("429", "http429_throttle_3001"),
+        ("403_throttled", "http403_throttle_3001_legacy"),
+        ("500", "http500_system_failure_10000"),
+    ],
+)
 def test_injected_faults_have_the_recorded_form(fault: str, name: str, intuit: Caller, recorded: Read) -> None:
     intuit.lab("faults", [{"when": {"nth": 1}, "fault": fault}])
     seen = intuit.get("preferences").json()["Fault"]

@@ -152,3 +152,13 @@ def test_nothing_is_invented_for_a_recorded_company(start: Callable[..., Caller]
     intuit = start("--data", str(tmp_path))
     assert intuit.rows("Customer")
     assert [row for kind in KINDS for row in intuit.lab(f"entities/{kind}")] == []
+
+
+def test_a_line_of_a_us_company_is_taxed_or_not(intuit: Caller, customer: dict[str, Any], item: dict[str, Any]) -> None:
+    def invoice(code: str) -> Any:
+        line = sale(item, 10)
+        line["SalesItemLineDetail"]["TaxCodeRef"] = {"value": code}
+        return intuit.post("invoice", {"CustomerRef": {"value": customer["Id"]}, "Line": [line]})
+
+    assert invoice("TAX").status_code == 200
+    assert intuit.error(invoice("3"))["code"] == "6100"

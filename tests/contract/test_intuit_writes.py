@@ -201,3 +201,59 @@ def test_change_data_capture_tells_what_was_deleted(intuit: Caller) -> None:
     assert [{name: row[name] for name in stub} for row in group["Invoice"]] == [stub]
     assert stub == {"domain": "QBO", "status": "Deleted", "Id": "501"}
     assert intuit.error(intuit.post("vendor", {"Id": "1", "SyncToken": "0"}, operation="delete"))["code"] == "500"
+
+
+@pytest.mark.parametrize(
+    ("entity", "name", "longest"),
+    [("customer", "DisplayName", 500), ("vendor", "AcctNum", 100), ("item", "Name", 100), ("term", "Name", 31)],
+)
+def test_a_text_that_is_too_long_is_refused(entity: str, name: str, longest: int, intuit: Caller) -> None:
+    known = {"vendor": {"DisplayName": "Long & Sons"}, "item": {"Type": "Service"}}.get(entity, {})
+    refused = intuit.error(intuit.post(entity, {**known, name: "x" * (longest + 1)}))
+    assert (refused["code"], refused["element"]) == ("2050", name)
+    assert intuit.post(entity, {**known, name: "x" * longest}).status_code == 200
+
+
+def test_an_account_takes_no_quotation_mark_and_no_colon(intuit: Caller) -> None:
+    for name in ('Tools "old"', "Tools:old"):
+        assert intuit.error(intuit.post("account", {"Name": name, "AccountType": "Expense"}))["code"] == "6000"
+
+
+def test_preferences_change_by_what_is_sent(intuit: Caller) -> None:
+    held = intuit.get("preferences").json()["Preferences"]
+    sent = {"Id": held["Id"], "SyncToken": held["SyncToken"], "sparse": True, "ReportPrefs": {"ReportBasis": "Cash"}}
+    new = intuit.post("preferences", sent).json()["Preferences"]
+    assert new["ReportPrefs"] == {"ReportBasis": "Cash"}
+    assert new["TaxPrefs"] == held["TaxPrefs"]
+    assert int(new["SyncToken"]) == int(held["SyncToken"]) + 1
+    assert intuit.error(intuit.post("preferences", sent))["code"] == "5010"
+
+
+def test_a_tax_code_is_made_with_its_rates_and_not_changed(intuit: Caller) -> None:
+    held = intuit.rows("TaxRate")[0]
+    new = {"TaxRateName": "Harbor fee", "RateValue": "1.5", "TaxAgencyId": "1", "TaxApplicableOn": "Sales"}
+    asked = {"TaxCode": "Harbor", "TaxRateDetails": [{"TaxRateId": held["Id"]}, new]}
+    made = intuit.post("taxservice/taxcode", asked).json()
+    assert [detail["RateValue"] for detail in made["TaxRateDetails"]] == [f"{held['RateValue']:g}%", "1.5%"]
+    code = intuit.get(f"taxcode/{made['TaxCodeId']}").json()["TaxCode"]
+    rates = [detail["TaxRateRef"]["value"] for detail in code["SalesTaxRateList"]["TaxRateDetail"]]
+    assert rates == [detail["TaxRateId"] for detail in made["TaxRateDetails"]]
+    assert intuit.get(f"taxrate/{rates[1]}").json()["TaxRate"]["RateValue"] == 1.5
+    assert intuit.error(intuit.post("taxservice/taxcode", asked))["code"] == "6240"
+    assert intuit.error(intuit.post("taxcode", {"Id": code["Id"], "SyncToken": "0", "Name": "Port"}))["code"] == "500"
+
+
+def test_change_data_capture_ends_at_a_thousand_and_knows_no_taxes(intuit: Caller) -> None:
+    now = "2026-03-01T10:00:%02d-08:00"
+    rows = [
+        {"Id": str(900_000 + n), "DisplayName": f"Row {n}", "SyncToken": "0", "MetaData": {"LastUpdatedTime": now % (n % 60)}}
+        for n in range(1100)
+    ]
+    intuit.lab("load", {"QueryResponse": {"Vendor": rows}})
+    answer = intuit.get("cdc", entities="Vendor", changedSince="2026-02-28T00:00:00-08:00").json()
+    (group,) = answer["CDCResponse"][0]["QueryResponse"]
+    times = [row["MetaData"]["LastUpdatedTime"] for row in group["Vendor"]]
+    assert len(times) == 1000
+    assert times == sorted(times)
+    for kind in ("TaxCode", "TaxRate", "CustomerType"):
+        assert intuit.error(intuit.get("cdc", entities=kind, changedSince="2026-02-28T00:00:00-08:00"))["code"] == "500"
