@@ -278,10 +278,19 @@ def audit(
     since: Annotated[
         bool, typer.Option("--since", help="Read only what changed since the last look; list only what is new.")
     ] = False,
+    decisions: Annotated[Path | None, typer.Option(help="Accept what is marked in this report (its CSV or XLSX).")] = None,
 ) -> None:
     """Compare both sides and report what does not match."""
+
+    def step(site: Site) -> Outcome:
+        if decisions:
+            return steps.accept(site, report.read_acceptances(decisions))
+        return steps.accept(site, {accept: reason}) if accept else steps.audit(site, since_last=since)
+
+    if accept and decisions:
+        raise typer.BadParameter("--accept and --decisions exclude each other")
     if context.invoked_subcommand is None:
-        run(context, "audit", lambda site: steps.accept(site, accept, reason) if accept else steps.audit(site, since_last=since))
+        run(context, "audit", step)
 
 
 @audit_app.command("fix")

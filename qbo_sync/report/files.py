@@ -10,6 +10,7 @@ from typing import Any
 
 from qbo_sync.report import page, workbook
 from qbo_sync.report.disk import whole_file
+from qbo_sync.report.findings import findings_csv
 from qbo_sync.report.words import Story
 from qbo_sync.switch.model import Answer, Finding, PlannedRow
 
@@ -40,9 +41,10 @@ def write(
 ) -> dict[str, str]:
     """Write a report as page, workbook and document into ``directory`` (made when missing); files are readable by us only.
 
-    The names are ``<YYYYMMDD-HHMMSS>-<command>.{html,xlsx,json}`` after ``made_at``; a report is never overwritten: a second
-    one of the same second takes the next free second in its name. Returns the three paths, and sets them in ``answer.report``
-    first, so that the JSON file names its sisters. Raises ``OSError`` when the directory can't be written.
+    The names are ``<YYYYMMDD-HHMMSS>-<command>.{html,xlsx,json}`` after ``made_at``, and ``.csv`` with an audit's findings; a
+    report is never overwritten: a second one of the same second takes the next free second in its name. Returns the paths, and
+    sets them in ``answer.report`` first, so that the JSON file names its sisters. Raises ``OSError`` when the directory can't be
+    written.
     """
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     stem = _free_stem(directory, answer.command, made_at)
@@ -53,6 +55,9 @@ def write(
         part.write_text(page.render(story), encoding="utf-8")
     with whole_file(paths["xlsx"]) as part:
         workbook.save(story, part)
+    if answer.command == "audit":
+        answer.report["csv"] = str(directory / f"{stem}.csv")
+        findings_csv(directory / f"{stem}.csv", findings)
     with whole_file(paths["json"]) as part:
         part.write_text(document(answer) + "\n", encoding="ascii")
     return dict(answer.report)
@@ -62,6 +67,6 @@ def _free_stem(directory: Path, command: str, made_at: datetime) -> str:
     name = command.replace(" ", "-")
     while True:
         stem = f"{made_at:%Y%m%d-%H%M%S}-{name}"
-        if not any((directory / f"{stem}.{suffix}").exists() for suffix in ("html", "xlsx", "json")):
+        if not any((directory / f"{stem}.{suffix}").exists() for suffix in ("html", "xlsx", "json", "csv")):
             return stem
         made_at += timedelta(seconds=1)

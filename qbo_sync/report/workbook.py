@@ -18,7 +18,7 @@ from openpyxl.worksheet.hyperlink import Hyperlink
 from openpyxl.worksheet.properties import PageSetupProperties
 from openpyxl.worksheet.worksheet import Worksheet
 
-from qbo_sync.report import words
+from qbo_sync.report import findings, words
 from qbo_sync.report.decisions import COLUMNS, decision_values
 from qbo_sync.report.safe import cell_text, is_formula
 from qbo_sync.report.verdict import verdict
@@ -31,18 +31,6 @@ _HEAD = PatternFill("solid", fgColor="E4EAF1")
 _TO_FILL_IN = PatternFill("solid", fgColor="FFF4D6")
 _WRAP = Alignment(wrap_text=True, vertical="top")
 _WIDTHS = (8, 60)  # of a column, in characters
-
-_FINDING_COLUMNS = {
-    "id": "Id",
-    "title": "What",
-    "kind": "List",
-    "name": "Name",
-    "qbo": "QuickBooks Online has",
-    "miracle": "Miracle Service has",
-    "remedy": "How to correct it",
-    "where": "Where to click",
-    "accepted": "Accepted because",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,26 +54,24 @@ def save(story: Story, path: Path) -> None:
     book.save(path)
 
 
-def _finding_sheets(findings: Sequence[Finding]) -> list[_Sheet]:
-    """One sheet per severity that has findings, and one for the accepted ones."""
-    lists = {
-        word.title: [f for f in findings if not f.accepted and f.severity is severity]
-        for severity, word in words.SEVERITY.items()
-    }
-    lists[words.ACCEPTED.title] = [finding for finding in findings if finding.accepted]
+def _finding_sheets(found: Sequence[Finding]) -> list[_Sheet]:
+    """One sheet per kind of record, the kind with the most serious findings first."""
+    by_kind: dict[str, list[Finding]] = {}
+    for finding in findings.in_order(found):
+        by_kind.setdefault(finding.kind, []).append(finding)
     return [
-        _Sheet(title, tuple(_FINDING_COLUMNS.values()), [_finding_line(finding) for finding in listed])
-        for title, listed in lists.items()
-        if listed
+        _Sheet(words.kind_title(kind), findings.COLUMNS, [findings.finding_line(finding) for finding in mine], (findings.ACCEPT,))
+        for kind, mine in by_kind.items()
     ]
 
 
-def _finding_line(finding: Finding) -> tuple[str, ...]:
-    return tuple(words.kind_title(finding.kind) if name == "kind" else str(getattr(finding, name)) for name in _FINDING_COLUMNS)
-
-
 def _plan_sheets(story: Story) -> list[_Sheet]:
-    """One sheet per kind, in the columns of a decisions file, so that the filled-in workbook can be given to ``--decisions``."""
+    """One sheet per kind, in the columns of a decisions file, so that the filled-in workbook can be given to ``--decisions``.
+
+    An audit lists what matched on its page only: its workbook is for the findings.
+    """
+    if story.answer.command == "audit":
+        return []
     by_kind: dict[Kind, list[PlannedRow]] = {kind: [] for kind in Kind}
     for row in words.in_order(story.rows):
         by_kind[row.kind].append(row)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
@@ -56,28 +56,28 @@ def judge(answer: Answer, findings: Sequence[Finding]) -> None:
         answer.next = "run: qbo-sync plan"
 
 
-def accept(site: Site, finding_id: str, reason: str) -> Outcome:
-    """Live with a finding of the last audit, by name and with a reason, which every later report shows."""
+def accept(site: Site, reasons: Mapping[str, str]) -> Outcome:
+    """Live with findings of the last audit, by id and with a reason, which every later report shows. All of them or none."""
     reading = site.store.newest_reading()
     known = {f.id: f for f in reading.findings} if reading else {}
-    if finding_id not in known:
-        raise UsageError(
-            f"the last audit has no finding '{finding_id}'",
-            seen=f"it has {len(known)} findings" if known else "there was no audit yet",
-            next="run qbo-sync audit and copy the id from its report",
-        )
-    if not reason.strip():
-        raise UsageError("a finding is accepted with a reason", next="add --reason 'why this is all right'")
-    site.store.accept(finding_id, reason.strip())
+    for finding_id, reason in reasons.items():
+        if finding_id not in known:
+            raise UsageError(
+                f"the last audit has no finding '{finding_id}'; nothing was accepted",
+                seen=f"it has {len(known)} findings" if known else "there was no audit yet",
+                next="run qbo-sync audit and take the id from its report",
+            )
+        if not reason.strip():
+            raise UsageError("a finding is accepted with a reason", next="add --reason 'why this is all right'")
+    for finding_id, reason in reasons.items():
+        site.store.accept(finding_id, reason.strip())
     assert reading is not None  # noqa: S101 - known is empty without it
     accepted = site.store.accepted()
     findings = [replace(f, accepted=accepted.get(f.id, "")) for f in reading.findings]
     site.store.save_reading("accept", reading.read_at, findings)
-    answer = site.answer(
-        "audit", summary=rules.counts(findings), items=finding_items([f for f in findings if f.id == finding_id])
-    )
+    answer = site.answer("audit", summary=rules.counts(findings), items=finding_items([f for f in findings if f.id in reasons]))
     judge(answer, findings)
-    answer.lines = [f"accepted: {finding_id} ({known[finding_id].title}): {reason.strip()}"]
+    answer.lines = [f"accepted: {each} ({known[each].title}): {reason.strip()}" for each, reason in reasons.items()]
     return Outcome(answer)
 
 

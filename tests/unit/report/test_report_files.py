@@ -25,12 +25,13 @@ def write(directory: Path, answer: Answer) -> dict[str, str]:
     return report.write(directory, answer, company=sample.COMPANY, made_at=sample.MADE_AT, findings=sample.findings())
 
 
-def test_three_private_files_named_by_time_and_command(tmp_path: Path) -> None:
+def test_private_files_named_by_time_and_command(tmp_path: Path) -> None:
     paths = write(tmp_path / "store" / "reports", sample.audit_answer())
     assert {kind: Path(path).name for kind, path in paths.items()} == {
         "html": "20250403-140533-audit.html",
         "xlsx": "20250403-140533-audit.xlsx",
         "json": "20250403-140533-audit.json",
+        "csv": "20250403-140533-audit.csv",
     }
     directory = tmp_path / "store" / "reports"
     assert directory.stat().st_mode & 0o777 == 0o700
@@ -50,7 +51,7 @@ def test_a_report_is_never_overwritten(tmp_path: Path) -> None:
     first, second = write(tmp_path, sample.audit_answer()), write(tmp_path, sample.audit_answer())
     later = sample.MADE_AT + timedelta(seconds=1)
     assert Path(second["html"]).name == f"{later:%Y%m%d-%H%M%S}-audit.html"
-    assert len({*first.values(), *second.values()}) == len(list(tmp_path.iterdir())) == 6
+    assert len({*first.values(), *second.values()}) == len(list(tmp_path.iterdir())) == 8
 
 
 def test_a_command_of_two_words_makes_one_name(tmp_path: Path) -> None:

@@ -73,12 +73,16 @@ def test_no_sheet_holds_a_formula_element(tmp_path: Path) -> None:
     assert not [sheet for sheet in sheets if "<f>" in sheet or "<f " in sheet]
 
 
-def test_an_audit_has_a_sheet_per_severity_with_every_finding(tmp_path: Path) -> None:
+def test_an_audit_has_a_sheet_per_kind_with_every_finding_to_decide_on(tmp_path: Path) -> None:
     made = book(tmp_path, sample.audit_answer(), findings=sample.findings())
-    assert made.sheetnames == ["Summary", "Must be corrected", "Please check", "Good to know", "Accepted as they are"]
-    ids = {line[0] for sheet in made.worksheets[1:] for line in lines(sheet)[1:]}
+    assert made.sheetnames == ["Summary", "Tax code", "Payment terms", "Customers", "Customer types"]
+    ids = {line[-1] for sheet in made.worksheets[1:] for line in lines(sheet)[1:]}
     assert ids == {visible(finding.id) for finding in sample.findings()}
     assert ("Must be corrected", 3) in [line[:2] for line in lines(made["Summary"])]
+    for sheet in made.worksheets[1:]:
+        (choice,) = sheet.data_validations.dataValidation
+        assert (choice.formula1, str(choice.sqref).split(":")[-1]) == ('"accept"', f"A{sheet.max_row}")
+        assert sheet.auto_filter.ref == f"A1:K{sheet.max_row}"
 
 
 def test_a_review_sheet_can_be_ticked(tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ def test_an_accepted_blocker_blocks_no_more_and_stays_visible(acme: Acme) -> Non
     found = steps.audit(acme.site)
     for finding in found.findings:
         if finding.severity == "blocker":
-            steps.accept(acme.site, finding.id, "agreed with the accountant")
+            steps.accept(acme.site, {finding.id: "agreed with the accountant"})
     again = steps.audit(acme.site)
     assert again.answer.summary["blocker"] == 0
     assert again.answer.summary["accepted"] == found.answer.summary["blocker"]
@@ -102,9 +102,9 @@ def test_a_later_audit_reads_less_and_finds_the_same(acme: Acme) -> None:
 def test_only_findings_that_exist_can_be_accepted(acme: Acme) -> None:
     steps.audit(acme.site)
     with pytest.raises(UsageError, match="no finding 'TAX-999/x'"):
-        steps.accept(acme.site, "TAX-999/x", "because")
+        steps.accept(acme.site, {"TAX-999/x": "because"})
     with pytest.raises(UsageError, match="with a reason"):
-        steps.accept(acme.site, "TAX-008/Old county tax", " ")
+        steps.accept(acme.site, {"TAX-008/Old county tax": " "})
 
 
 @everywhere
