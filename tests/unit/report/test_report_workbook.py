@@ -66,10 +66,13 @@ def test_no_value_is_a_formula_or_an_error(tmp_path: Path, command: str) -> None
 
 
 def test_no_sheet_holds_a_formula_element(tmp_path: Path) -> None:
-    book(tmp_path, sample.audit_answer(), findings=sample.findings(), rows=sample.rows())
-    with zipfile.ZipFile(next(tmp_path.glob("*.xlsx"))) as archive:
-        sheets = [archive.read(name).decode() for name in archive.namelist() if name.startswith("xl/worksheets/sheet")]
-    assert len(sheets) == 5 + len(Kind)
+    book(tmp_path, sample.audit_answer(), findings=sample.findings())
+    book(tmp_path, sample.plan_answer(), rows=sample.rows())
+    sheets = []
+    for path in tmp_path.glob("*.xlsx"):
+        with zipfile.ZipFile(path) as archive:
+            sheets += [archive.read(name).decode() for name in archive.namelist() if name.startswith("xl/worksheets/sheet")]
+    assert len(sheets) == 5 + 1 + len(Kind)
     assert not [sheet for sheet in sheets if "<f>" in sheet or "<f " in sheet]
 
 
