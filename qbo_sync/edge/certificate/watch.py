@@ -213,6 +213,7 @@ def _come_again(service: str, wait_s: float) -> None:
     again = [
         "systemd-run",
         "--quiet",
+        "--collect",
         f"--unit={RETRY}",
         f"--on-active={max(1, round(wait_s))}s",
         "--timer-property=AccuracySec=1s",

@@ -33,6 +33,7 @@ options:
       path: {type: str, required: true, description: The path.}
       status: {type: int, default: 200, description: The wanted status.}
       contains: {type: str, default: "", description: A text the page must contain.}
+  redirect: {type: bool, default: true, description: Whether port 80 must lead people on to https.}
   min_days: {type: int, default: 7, description: Fewer days left on the certificate is a failure.}
   timeout_s: {type: int, default: 10, description: Seconds for each connection.}
 author: qbo-kit
@@ -190,6 +191,7 @@ def main():
             "ca_pem": {"type": "str", "default": ""},
             "echo_url": {"type": "str", "default": ""},
             "paths": {"type": "list", "elements": "dict", "options": page, "default": []},
+            "redirect": {"type": "bool", "default": True},
             "min_days": {"type": "int", "default": 7},
             "timeout_s": {"type": "int", "default": 10},
         },
@@ -202,7 +204,7 @@ def main():
     looks = [
         ("outside", look.outside),
         ("resolution", look.resolution),
-        ("redirect", look.redirect),
+        *([("redirect", look.redirect)] if module.params["redirect"] else []),
         ("chain", look.chain),
         ("wrong name", look.wrong_name),
     ]
