@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import requests
-
 from lab.intuit.injected import NAMES
 from qbo_sync.errors import KitError
 from qbo_sync.intuit import Intuit
@@ -119,7 +117,7 @@ def _meet(bench: Bench, fault: str, nth: int, stays: bool, expected: Rows) -> st
 
 
 def _inject(bench: Bench, rules: list[dict[str, Any]]) -> None:
-    requests.post(f"{bench.address}/lab/faults", json=rules, timeout=60).raise_for_status()
+    bench.post("faults", rules)
 
 
 def _read(bench: Bench) -> tuple[Rows, int]:

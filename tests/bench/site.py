@@ -42,6 +42,10 @@ class Bench:
         connection.adopt(REALM, grant["refresh_token"])
         connection.close()
 
+    def post(self, verb: str, document: object) -> None:
+        """Tell the look-alike's admin interface."""
+        requests.post(f"{self.address}/lab/{verb}", json=document, timeout=60).raise_for_status()
+
     def stats(self) -> dict[str, int]:
         """The look-alike's counters."""
         counters: dict[str, int] = requests.get(f"{self.address}/lab/stats", timeout=60).json()
