@@ -92,7 +92,7 @@ def test_a_failed_renewal_is_told_retried_counted_and_heals(edge_site: EdgeSite)
         )
         keep = edge_site.on("edge", f'cp -a {BUDGET} /tmp/b; cp -a {SETTINGS} /tmp/s; python3 -c "{spend}"')
         try:
-            refused = edge_site.lab.shell("edge", "qbo-kit-certificate renew --now")
+            refused = edge_site.lab.shell("edge", "qbo-kit-certificate renew --now --force")
             assert refused.returncode == 1, keep
             assert "the CA was not asked: one attempt more could lock the name out" in refused.stderr
             assert "4 failed validations in an hour, and the CA allows 5" in refused.stderr

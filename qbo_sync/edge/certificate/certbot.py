@@ -16,17 +16,18 @@ PATIENCE_S = 900
 def arguments(settings: Settings, authority: Authority, *, rehearse: bool = False, force: bool = False) -> list[str]:
     """The call: ECDSA P-256, one name, a fixed lineage name, so that no ``-0001`` appears.
 
-    Without ``force`` certbot decides by ACME renewal information, else by lifetime (a third left, or half of less than ten
-    days), whether it is due.
+    A certificate that is kept is *renewed*: certbot decides first, by ACME renewal information or lifetime (a third left, or
+    half of less than ten days); a CA that is down is no failure while nothing is due. ``certonly`` asks the CA anyway.
     """
+    kept = (settings.certbot_folder / "renewal" / f"{settings.name}.conf").exists() and not rehearse and not force
+    verb = ["renew", "--no-random-sleep-on-renew"] if kept else ["certonly", "--domain", settings.name]
+    when = ["--dry-run"] if rehearse else ["--force-renewal"] if force else []
     account = ["--email", settings.email] if settings.email else ["--register-unsafely-without-email"]
-    when = "--dry-run" if rehearse else "--force-renewal" if force else "--keep-until-expiring"
     return [
-        *(settings.certbot, "certonly", "--non-interactive", "--agree-tos", *account),
+        *(settings.certbot, *verb, *when, "--non-interactive", "--agree-tos", *account),
         *(("--config", authority.config) if authority.config else ()),
-        *("--server", authority.directory, *_challenge(settings)),
-        *("--cert-name", settings.name, "--domain", settings.name),
-        *("--key-type", "ecdsa", "--elliptic-curve", "secp256r1", when),
+        *("--server", authority.directory, *_challenge(settings), "--cert-name", settings.name),
+        *("--key-type", "ecdsa", "--elliptic-curve", "secp256r1"),
         *(("--preferred-profile", settings.profile) if settings.profile else ()),
     ]
 
@@ -61,8 +62,8 @@ def server_of(lineage: Path) -> str:
 def _challenge(settings: Settings) -> list[str]:
     challenge = settings.challenge
     if challenge.kind == "http":
-        return ["--webroot", "--webroot-path", challenge.webroot]
-    options = [f"--{challenge.kind}", f"--{challenge.kind}-credentials", challenge.credentials]
+        return ["--authenticator", "webroot", "--webroot-path", challenge.webroot]
+    options = ["--authenticator", challenge.kind, f"--{challenge.kind}-credentials", challenge.credentials]
     if challenge.propagation_s:
         options += [f"--{challenge.kind}-propagation-seconds", str(challenge.propagation_s)]
     return options

@@ -46,6 +46,8 @@ def obtain(settings: Settings, *, force: bool = False, earlier: int = 0) -> Outc
         refusal = _one(settings, authority, force=force)
         if not refusal:
             return Outcome(before != stable.laid(settings.lineage), authority.directory)
+        if refusal.type == "budget" and not force and kept and time.time() < kept.due_at:
+            return Outcome(False)  # nothing is due, so nothing has to be asked for
         refusals.append(refusal)
         if not refusal.elsewhere or (kept and earlier < PATIENCE - 1):
             break
@@ -66,14 +68,14 @@ def _together(refusals: list[problems.Problem]) -> problems.Problem:
     )
 
 
-def valid(settings: Settings) -> bool:
-    """Whether a certificate is kept that names the address and has not run out."""
+def valid(settings: Settings) -> stable.Certificate | None:
+    """The certificate that is kept, if it names the address and has not run out."""
     der = stable.laid(settings.lineage)
     try:
         found = stable.describe(der) if der else None
     except ValueError:
-        return False
-    return found is not None and settings.name in found.names and found.not_after > time.time()
+        return None
+    return found if found and settings.name in found.names and found.not_after > time.time() else None
 
 
 def _one(settings: Settings, authority: Authority, *, rehearse: bool = False, force: bool = False) -> problems.Problem | None:

@@ -33,6 +33,16 @@ def test_a_failed_challenge_is_the_sites_own_and_counts(type_: str, detail: str,
     assert f"(ACME problem {type_})" in str(found)
 
 
+def test_a_failed_renewal_is_told_by_its_own_line() -> None:
+    """certbot says a good deal around it."""
+    text = (
+        "Processing /etc/letsencrypt/renewal/x.conf\nFailed to renew certificate x with error: "
+        "urn:ietf:params:acme:error:rateLimited :: too many, retry after 2027-01-02 03:04:05 UTC\nAll renewals failed.\n"
+    )
+    found = problems.explain(text)
+    assert (found.type, found.seen.partition(" ::")[0]) == ("rateLimited", "urn:ietf:params:acme:error:rateLimited")
+
+
 def test_another_ca_may_issue_where_a_caa_record_forbids_this_one() -> None:
     found = problems.explain(LISTED.format(type="caa", detail="CAA record prevents issuance"))
     assert (found.elsewhere, found.counts, found.passing) == (True, True, False)
