@@ -9,11 +9,10 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, Engine, Table, exc, inspect, select
-from sqlalchemy.schema import CreateSchema
 
-from qbo_sync import config
+from qbo_sync import __version__, config
 from qbo_sync.errors import Blocked, UsageError
-from qbo_sync.miracle import journal
+from qbo_sync.miracle import journal, migrations
 from qbo_sync.miracle.engine import create_engine, engine_for, unreachable_if_down
 from qbo_sync.miracle.profile import KINDS, KindMap, Profile, TaxComponentMap, load
 from qbo_sync.miracle.writing import Chunk, Inserted, Made, Pending, Run, row_hash
@@ -272,7 +271,9 @@ class Miracle:
         if not self._has_journal():
             return []
         with self._reading() as reader:
-            statement = select(self.journal.run).where(self.journal.run.c.realm == self.realm).order_by(self.journal.run.c.fence)
+            run = self.journal.run
+            columns = [column for column in run.c if column is not run.c.program]  # which older tables do not have
+            statement = select(*columns).where(run.c.realm == self.realm).order_by(run.c.fence)
             return [dict(row) for row in reader.execute(statement).mappings()]
 
     def _has_journal(self) -> bool:
@@ -303,6 +304,7 @@ class Miracle:
             with self.writer.begin() as connection:
                 highest = connection.execute(select(sa.func.max(self.journal.run.c.fence))).scalar() or 0
                 run = {"id": run_id, "realm": self.realm, "command": command, "plan_id": plan_id, "fence": highest + 1}
+                run["program"] = __version__
                 try:
                     connection.execute(self.journal.run.insert().values(**run, started_at=journal.now(), state="running"))
                 except exc.IntegrityError as error:
@@ -313,14 +315,11 @@ class Miracle:
         return Run(self, run_id, highest + 1)
 
     def _make_journal(self) -> None:
-        """Make our tables where they are missing. Another run may be making them too: each refusal is one step of its."""
-        schema = self.journal.metadata.schema
+        """Make our tables where they are missing or old. Another run may be making them too: each refusal is one step of its."""
         for left in reversed(range(len(self.journal.metadata.tables) + 3)):
             try:
                 with self.writer.begin() as connection:
-                    if schema and not inspect(connection).has_schema(schema):
-                        connection.execute(CreateSchema(schema))
-                    self.journal.metadata.create_all(connection)
+                    migrations.bring_up(connection, self.journal)
                 return
             except exc.DBAPIError:
                 if not left:

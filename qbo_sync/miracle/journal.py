@@ -15,12 +15,13 @@ from sqlalchemy import Column, Integer, MetaData, String, Table, UnicodeText
 
 @dataclass(frozen=True)
 class Journal:
-    """The three tables, in the schema they have on this kind of database."""
+    """Our tables, in the schema they have on this kind of database; ``version`` holds one row (migrations)."""
 
     metadata: MetaData
     link: Table
     run: Table
     row: Table
+    version: Table
 
 
 def now() -> str:
@@ -32,7 +33,7 @@ def now() -> str:
 def tables(dialect: str) -> Journal:
     """Our tables for a dialect: in schema ``qbo_sync`` on PostgreSQL and SQL Server, beside the others elsewhere."""
     metadata = MetaData(schema="qbo_sync" if dialect in ("postgresql", "mssql") else None)
-    return Journal(metadata, _link(metadata), _run(metadata), _row(metadata))
+    return Journal(metadata, _link(metadata), _run(metadata), _row(metadata), _version(metadata))
 
 
 def probe(schema: str | None) -> Table:
@@ -58,6 +59,7 @@ def _link(metadata: MetaData) -> Table:
 
 def _run(metadata: MetaData) -> Table:
     # fence: grows with every run, never given twice; a writer whose fence is no longer the highest stops inside its transaction.
+    # program: the version of qbo-sync; empty in runs of versions that did not say so.
     return Table(
         "qbo_sync_run",
         metadata,
@@ -69,7 +71,12 @@ def _run(metadata: MetaData) -> Table:
         Column("started_at", String(32), nullable=False),
         Column("finished_at", String(32)),
         Column("state", String(10), nullable=False),
+        Column("program", String(20)),
     )
+
+
+def _version(metadata: MetaData) -> Table:
+    return Table("qbo_sync_version", metadata, Column("version", Integer, primary_key=True, autoincrement=False))
 
 
 def _row(metadata: MetaData) -> Table:
