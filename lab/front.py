@@ -20,6 +20,7 @@ USAGE = """usage: ./kit COMMAND [ARGUMENTS]
   lint                        ansible-lint, ruff, mypy and the import contracts
   bench intuit [--million]    measure reading a large company, beside another client
   bench import                measure importing it
+  bench audit [--rules]       measure the audit beyond the reading; name the slowest rules
   bench kills|refresh_kills   kill imports, and renewals of the connection, again and again
   bench year                  a year in the life of the certificate; writes docs/year.md
   bench faults                meet every fault of Intuit at every request; writes docs/faults.md
@@ -60,6 +61,7 @@ BENCHES = {
     "pages": "tests.bench.pages",
     "pace": "tests.bench.pace",
     "import": "tests.bench.importing",
+    "audit": "tests.bench.auditing",
     "year": "tests.bench.year",
     "kills": "tests.bench.kills",
 }

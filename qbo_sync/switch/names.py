@@ -9,11 +9,10 @@ _SPACES = re.compile(r"\s+")
 _NOT_WORD = re.compile(r"[^\w\s]+")
 _APOSTROPHES = re.compile("['`\u00b4\u2018\u2019\u02bc]")
 _NUMBERED = re.compile(r"^(?P<name>.*\S)\s+\d{1,6}$")
-# Letters of other scripts that look like Latin ones, small as case folding leaves them (capitals decide what looks alike).
-_LOOK_ALIKES = str.maketrans(
-    "авекмнорстухѕіјαβεζηικμνορτυχ",
-    "abekmhopctyxsijabezhikmnoptyx",
-)
+# Cyrillic and Greek letters that look like Latin ones, as they are written, and the Latin ones.
+_ALIKE = dict(zip("АВЕКМНОРСТУХЅІЈаеорсухѕіјΑΒΕΖΗΙΚΜΝΟΡΤΥΧο", "ABEKMHOPCTYXSIJaeopcyxsijABEZHIKMNOPTYXo", strict=True))
+# The same where case is folded. Not the Greek M, whose small letter is the sign for a millionth.
+_LOOK_ALIKES = {ord(c.casefold()): latin.lower() for c, latin in _ALIKE.items() if c.casefold() != "\u03bc"}
 _ACCENTS = range(0x0300, 0x0370)
 _JOINERS = "\u200c\u200d"
 _LEGAL_FORMS = {"inc", "incorporated", "llc", "ltd", "limited", "co", "company", "corp", "corporation", "gmbh", "pty", "plc"}
@@ -87,8 +86,8 @@ def invisible(name: str) -> list[str]:
 def mixed(name: str) -> list[str]:
     """The Cyrillic and Greek letters that stand in one word with Latin ones and look like them, as ``Cyrillic А``."""
     found: dict[str, None] = {}
-    for word in normal(name).split():
-        others = [c for c in word if ord(c) in _LOOK_ALIKES]
-        if others and any("a" <= c <= "z" for c in word):
+    for word in unicodedata.normalize("NFKC", name).split():
+        others = [c for c in word if c in _ALIKE]
+        if others and any("a" <= c <= "z" for c in word.lower()):
             found |= {f"{unicodedata.name(c).split()[0].capitalize()} {c}": None for c in others}
     return list(found)

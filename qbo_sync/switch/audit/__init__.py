@@ -6,15 +6,18 @@ A rule is a small pure function over both readings. Its id never changes its mea
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 
 from qbo_sync.switch.audit import items, lists, names, purchase_taxes, settings, taxes, terms
-from qbo_sync.switch.audit.rule import Rule, Sides
-from qbo_sync.switch.model import Finding, Severity
+from qbo_sync.switch.audit.rule import Hit, Rule, Sides, some
+from qbo_sync.switch.model import TITLE, Finding, Kind, Severity
 
 RULES: tuple[Rule, ...] = tuple(
     rule for module in (settings, taxes, purchase_taxes, terms, items, lists, names) for rule in module.RULES
 )
+
+MANY = 20
 
 _ORDER = {severity: position for position, severity in enumerate(Severity)}
 
@@ -37,9 +40,23 @@ def audit(sides: Sides, accepted: Mapping[str, str]) -> list[Finding]:
                 accepted=accepted.get(f"{rule.id}/{hit.subject}", ""),
             )
             for rule in RULES
-            for hit in rule.check(sides)
+            for hit in gathered(rule, sides)
         ]
     return sorted(found, key=lambda f: (_ORDER[f.severity], f.rule, f.id))
+
+
+def gathered(rule: Rule, sides: Sides) -> Iterator[Hit]:
+    """A rule's hits; where nothing needs to be done and there are many of a kind, one that names the first of them."""
+    by_kind: dict[str, list[Hit]] = defaultdict(list)
+    for hit in rule.check(sides):
+        by_kind[hit.kind].append(hit)
+    for kind, hits in by_kind.items():
+        if rule.severity is Severity.INFO and len(hits) > MANY:
+            yield Hit(
+                kind, kind, TITLE[Kind(kind)] if kind in TITLE else kind, f"{len(hits)} times: {some(hit.name for hit in hits)}"
+            )
+        else:
+            yield from hits
 
 
 def counts(findings: list[Finding]) -> dict[str, int]:

@@ -62,10 +62,11 @@ def _of(result: Result, fires: str) -> Callable[[Sides], Iterable[Hit]]:
 
 def inactive_reference(sides: Sides) -> Iterator[Hit]:
     """An active record refers to an inactive one, which is not imported."""
+    inactive = {kind: dict(sides.company.inactive[kind]) for kind in REFERS_TO.values()}
     for row in sides.planned():
         for field, qbo_id in row.references.items():
             kind = REFERS_TO.get(field)
-            name = sides.company.inactive[kind].get(qbo_id) if kind else None
+            name = inactive[kind].get(qbo_id) if kind else None
             if kind and name:
                 yield Hit(
                     f"{row.kind}/{row.qbo_id}/{field}",
@@ -78,11 +79,12 @@ def inactive_reference(sides: Sides) -> Iterator[Hit]:
 
 def lost_reference(sides: Sides) -> Iterator[Hit]:
     """A record refers to one that QuickBooks did not list, active or inactive."""
-    there = {kind: {r.qbo_id for r in sides.records(kind)} for kind in REFERS_TO.values()}
+    kinds = set(REFERS_TO.values())
+    there = {kind: {*sides.company.inactive[kind], *(r.qbo_id for r in sides.records(kind))} for kind in kinds}
     for row in sides.planned():
         for field, qbo_id in row.references.items():
             kind = REFERS_TO.get(field)
-            if kind and qbo_id not in there[kind] and qbo_id not in sides.company.inactive[kind]:
+            if kind and qbo_id not in there[kind]:
                 yield Hit(
                     f"{row.kind}/{row.qbo_id}/{field}",
                     row.kind,

@@ -385,3 +385,11 @@ def test_a_rate_of_other_days_is_said() -> None:
 def test_compound_rates_are_charged_on_tax() -> None:
     assert str(total(tax("Quebec", "5", "10", compound=True)).normalize()) == "15.5"
     assert str(total(tax("Plain", "5", "10")).normalize()) == "15"
+
+
+def test_many_that_need_nothing_are_one_line_and_those_that_want_a_decision_are_each_their_own() -> None:
+    many = {C: [customer(str(n), f"N{n}x  y", SalesTermRef={"value": "9"}) for n in range(30)]}
+    found = [f for f in audit(sides(company(many), books()), {}) if f.rule in ("NAM-003", "REF-003")]
+    assert [f.id for f in found if f.rule == "NAM-003"] == ["NAM-003/customer"]
+    assert next(f.qbo for f in found if f.rule == "NAM-003").startswith("30 times: N0x  y, ")
+    assert len([f for f in found if f.rule == "REF-003"]) == 30

@@ -59,3 +59,29 @@ def test_phones(phone: str, found: str) -> None:
 
 def test_several_addresses_in_one_field() -> None:
     assert names.emails("A@x.com, b@x.com;c") == ["a@x.com", "b@x.com"]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("Café Rouge", "Cafe Rouge"), ("\u0410my", "Amy"), ("R\u00f8rlegger \u00c5s", "R\u00f8rlegger As")]
+)
+def test_accents_and_letters_that_look_alike_are_weak_likenesses(one: str, other: str) -> None:
+    assert names.normal(one) != names.normal(other)
+    assert names.loose(one) == names.loose(other)
+
+
+@pytest.mark.parametrize(
+    "name", ["Capacitor 5 \u00b5F", "5 \u03bcF", "4 k\u03a9", "\u041c\u043e\u0441\u043a\u0432\u0430 Ltd", "Caf\u00e9"]
+)
+def test_signs_of_measure_and_whole_words_of_a_script_are_not_mixed(name: str) -> None:
+    assert names.mixed(name) == []
+
+
+def test_a_millionth_is_not_a_thousandth() -> None:
+    assert names.loose("Capacitor 5 \u00b5F") != names.loose("Capacitor 5 mF")
+
+
+@given(st.text())
+def test_every_name_can_be_looked_at(name: str) -> None:
+    assert names.loose(names.loose(name)) == names.loose(name)
+    assert all(mark in name for mark in (chr(int(found[2:], 16)) for found in names.invisible(name)))
+    assert names.mixed(name) == [] or not name.isascii()
