@@ -26,7 +26,7 @@ LIMIT = 500
 
 _TEMPLATE = {"audit": "audit.html.j2", "plan": "plan.html.j2", "import": "plan.html.j2", "prepare": "prepare.html.j2"}
 # Of these, the lines for a terminal say what a table on the page says.
-_TOLD_IN_TABLES = ("doctor", "prepare --apply", "prepare --revert")
+_TOLD_IN_TABLES = ("doctor", "prepare --apply", "prepare --revert", "discard", "undo")
 _ALREADY_THERE = (Result.MATCHED, Result.LINKED)
 
 
@@ -98,14 +98,13 @@ def render(story: Story) -> str:
     script = environment.get_template("filter.js").render()
     template = environment.get_template(_TEMPLATE.get(story.answer.command, "lists.html.j2"))
     tables = [_table(title, rows) for title, rows in words.tables_of(story).items()]
-    listed = sum(table.number for table in tables)
     return template.render(
         story=story,
         answer=story.answer,
         title=words.report_title(story.answer),
         lines=() if tables and story.answer.command in _TOLD_IN_TABLES else story.answer.lines,
         made_at=words.moment(story.made_at),
-        verdict=verdict(story.answer, story.findings, story.rows, listed),
+        verdict=verdict(story.answer, story.findings, story.rows),
         tone=words.tone(story.answer),
         bars=_bars(story),
         sections=_finding_sections(story),

@@ -45,7 +45,7 @@ def show(answer: Answer, *, findings: Sequence[Finding] = (), rows: Sequence[Pla
     screen = _Screen(console)
     mark, style = _TONE[words.tone(answer)]
     screen.line(f"{words.report_title(answer)} · {answer.site}", style="bold")
-    screen.item(mark, style, verdict(answer, findings, rows, len(answer.items)), style="bold")
+    screen.item(mark, style, verdict(answer, findings, rows), style="bold")
     for line in (part for said in answer.lines for part in said.split("\n")):
         screen.line(line, indent=2 + len(line) - len(line.lstrip(" ")))
     if findings:

@@ -21,8 +21,15 @@ _OUTCOME = {
 }
 
 
-def verdict(answer: Answer, findings: Sequence[Finding] = (), rows: Sequence[PlannedRow] = (), listed: int = 0) -> str:
-    """The sentence a report begins with. ``listed`` is how many records its tables list."""
+_EXPORT = {
+    True: "The accounting export is on.",
+    False: "The accounting export is off.",
+    None: "The profile does not say how the accounting export is switched.",
+}
+
+
+def verdict(answer: Answer, findings: Sequence[Finding] = (), rows: Sequence[PlannedRow] = ()) -> str:
+    """The sentence a report begins with."""
     counts = finding_counts(answer, findings)
     if answer.command == "audit" and answer.outcome == "blocked" and counts["blocker"]:
         return _audit_verdict(counts)
@@ -36,7 +43,11 @@ def verdict(answer: Answer, findings: Sequence[Finding] = (), rows: Sequence[Pla
     if spoken and answer.command == "reconcile":
         return _reconcile_verdict(answer.summary)
     if spoken and answer.command == "review":
-        return _review_verdict(listed)
+        return _review_verdict(total(kind_counts(answer, rows), "made"))
+    if spoken and answer.command in ("discard", "undo"):
+        return _removed_verdict(answer.summary)
+    if spoken and answer.command.startswith("export "):
+        return _EXPORT[answer.summary.get("enabled")]
     if spoken and answer.command == "doctor":
         return _doctor_verdict(int(answer.summary.get("missing", 0)))
     if spoken and answer.command == "prepare":
@@ -105,10 +116,16 @@ def _reconcile_verdict(summary: Mapping[str, Any]) -> str:
     return " ".join(said)
 
 
-def _review_verdict(listed: int) -> str:
-    if not listed:
+def _review_verdict(made: int) -> str:
+    if not made:
         return "There is nothing to review: no record that came in from QuickBooks Online is left."
-    return f"{count(listed, 'record')} came in from QuickBooks Online. Mark the ones you do not want to keep."
+    return f"{count(made, 'record')} came in from QuickBooks Online. Mark the ones you do not want to keep."
+
+
+def _removed_verdict(summary: Mapping[str, Any]) -> str:
+    removed, kept = int(summary.get("removed", 0)), int(summary.get("kept", 0))
+    said = f"{count(removed, 'record was', 'records were')} taken out of Miracle Service again."
+    return said + (f" {count(kept, 'record')} {_stay(kept)}." if kept else "")
 
 
 def _doctor_verdict(missing: int) -> str:
@@ -118,7 +135,7 @@ def _doctor_verdict(missing: int) -> str:
 def _prepare_verdict(counts: Mapping[Kind, Mapping[str, int]]) -> str:
     active, free, held = (total(counts, name) for name in ("active", "free", "held"))
     if not free + held:
-        return f"Nothing to clean up: all {count(active, 'active record')} {_are(active)} in use."
+        return f"Nothing to clean up: {count(active, 'active record')}, all in use."
     said = f"{free:,} of {count(active, 'active record')} can be made inactive: nobody has used {_it(free)} lately."
     if not free:
         said = "Nothing can be made inactive today."

@@ -53,7 +53,12 @@ REPORT_TITLE = {
     "prepare": "Clean-up Report",
     "prepare --apply": "Clean-up in QuickBooks Online",
     "prepare --revert": "Clean-up Taken Back",
+    "discard": "Rows Discarded",
+    "undo": "Import Taken Back",
     "reconcile": "Reconciliation Report",
+    "export enable": "Accounting Export",
+    "export disable": "Accounting Export",
+    "export status": "Accounting Export",
     "status": "Status Report",
     "doctor": "Summary Checklist",
 }

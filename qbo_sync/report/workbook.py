@@ -108,12 +108,11 @@ def _summary(sheet: Worksheet, story: Story, sheets: Sequence[tuple[str, _Sheet]
     answer = story.answer
     for column, width in zip("ABCDEFGHIJ", (34, *[12] * 9), strict=True):
         sheet.column_dimensions[column].width = width
-    listed = sum(map(len, words.tables_of(story).values()))
     sheet.append([_cell(sheet, words.report_title(answer), font=_TITLE)])
     sheet.append([_cell(sheet, story.company, font=_BOLD)])
     sheet.append([_cell(sheet, f"{words.moment(story.made_at)}, site {answer.site}")])
     sheet.append([])
-    sheet.append([_cell(sheet, verdict(answer, story.findings, story.rows, listed), font=_BOLD)])
+    sheet.append([_cell(sheet, verdict(answer, story.findings, story.rows), font=_BOLD)])
     for line in (*answer.lines, *([f"Next step: {answer.next}"] if answer.next else [])):
         sheet.append([_cell(sheet, line)])
     sheet.append([])

@@ -85,8 +85,6 @@ def export_status(site: Site) -> Outcome:
     with site.miracle() as miracle:
         enabled = miracle.export_enabled()
     answer = site.answer("export status", summary={"enabled": enabled})
-    word = {True: "enabled", False: "disabled", None: "not declared by the profile"}[enabled]
-    answer.lines = [f"the accounting export is {word}"]
     return Outcome(answer)
 
 
@@ -100,7 +98,7 @@ def set_export(site: Site, *, enabled: bool) -> Outcome:
         already = miracle.export_enabled() is enabled
         answer = site.answer(command, summary={"enabled": enabled, "written": 0 if already else 1})
         if already:
-            answer.lines = [f"the accounting export is {'enabled' if enabled else 'disabled'} already"]
+            answer.lines = ["It was before; nothing was changed."]
             return Outcome(answer)
         if enabled:
             _refuse_unless_clean(site, miracle)
@@ -121,7 +119,6 @@ def set_export(site: Site, *, enabled: bool) -> Outcome:
                 seen=f"{switch.setting} = {miracle.setting(switch.setting)!r}",
                 next="look for a trigger or a rule on that setting in Miracle Service",
             )
-    answer.lines = [f"the accounting export is now {'enabled' if enabled else 'disabled'}"]
     return Outcome(answer)
 
 

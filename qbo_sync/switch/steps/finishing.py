@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
 from qbo_sync.errors import UsageError
 from qbo_sync.intuit import TokenStore
@@ -12,41 +14,53 @@ from qbo_sync.miracle import Run
 from qbo_sync.miracle.database import Chunk, Made, row_hash
 from qbo_sync.switch import limits
 from qbo_sync.switch.model import TITLE, Kind
-from qbo_sync.switch.steps.site import Outcome, Site
+from qbo_sync.switch.names import normal_path
+from qbo_sync.switch.steps.site import LISTED, Outcome, Site
 from qbo_sync.switch.store import new_id
 
 DISCARD = "discard"
+# Kept rows that the terminal names; the report has them all.
+_NAMED = 12
 
 
 def review(site: Site) -> Outcome:
     """What the imports brought in and still stands, one list per kind, with a column to tick what should go again."""
+    tables: dict[str, list[dict[str, str]]] = {}
+    by_run: Counter[str] = Counter()
+    answer = site.answer("review")
     with site.miracle() as miracle:
-        made = {kind: list(miracle.made(kind=kind)) for kind in Kind}
-        runs = miracle.runs()
-    tables = {
-        TITLE[kind]: [
-            {
-                "kind": kind.value,
-                "qbo_id": row.qbo_id,
-                "miracle_id": row.miracle_id,
-                "name": row.name,
-                "result": "made",
-                "reason": f"run {row.run_id}",
-                "decision": "",
-            }
-            for row in made[kind]
-        ]
-        for kind in Kind
-    }
-    answer = site.answer("review", summary={kind.value: {"made": len(tables[TITLE[kind]])} for kind in Kind})
-    answer.items = [
-        {"id": r.qbo_id, "kind": r.kind, "miracle": r.miracle_id, "qbo": r.name} for rows in made.values() for r in rows
-    ]
-    answer.lines = [f"run {run['id']}: {run['command']}, {run['state']}" for run in runs]
+        for kind in Kind:
+            rows, number = [], 0
+            for number, row in enumerate(miracle.made(kind=kind), start=1):
+                by_run[row.run_id] += 1
+                if number <= LISTED:
+                    rows.append(_made(row))
+            answer.summary[kind.value] = {"made": number}
+            tables[TITLE[kind]] = sorted(rows, key=lambda line: normal_path(line["name"]))
+        answer.lines = [_run_line(run, by_run[run["id"]]) for run in miracle.runs() if by_run[run["id"]]]
+    answer.items = [_item(row) for rows in tables.values() for row in rows]
+    if any(figures["made"] > LISTED for figures in answer.summary.values()):
+        answer.lines.append(f"of each list the report has the newest {LISTED:,} rows")
     answer.next = "write 'discard' beside what you do not want and run: qbo-sync discard FILE; otherwise: qbo-sync export enable"
     grant = TokenStore(site.settings).load()
     shown = {title: rows for title, rows in tables.items() if rows}
     return Outcome(answer, tables=shown, title=grant.company if grant else "", has_report=True)
+
+
+def _made(row: Made) -> dict[str, str]:
+    line = {"kind": row.kind, "qbo_id": row.qbo_id, "miracle_id": row.miracle_id, "name": row.name, "result": "made"}
+    return {**line, "reason": f"run {row.run_id}", "decision": ""}
+
+
+def _run_line(run: Mapping[str, Any], standing: int) -> str:
+    """A run in words, with the way back."""
+    stand = "1 row still stands" if standing == 1 else f"{standing:,} rows still stand"
+    return f"{run['command']}, {run['state']}: {stand}; to take it back: qbo-sync undo {run['id']}"
+
+
+def _item(line: Mapping[str, str]) -> dict[str, str]:
+    """A line of a list as an item of the JSON document."""
+    return {"id": line["qbo_id"], "kind": line["kind"], "miracle": line["miracle_id"], "qbo": line["name"]}
 
 
 @dataclass(frozen=True)
@@ -133,13 +147,17 @@ def _remove_chunk(chunk: Chunk, kind: Kind, made: Sequence[Made], *, mark: bool)
 
 def _removal(site: Site, command: str, removed: int, kept: Sequence[_Kept]) -> Outcome:
     answer = site.answer(command, summary={"removed": removed, "kept": len(kept)})
-    answer.items = [
-        {"id": k.row.qbo_id, "kind": k.row.kind, "miracle": k.row.miracle_id, "result": "kept", "reason": k.reason} for k in kept
+    lines = [
+        {"kind": k.row.kind, "qbo_id": k.row.qbo_id, "miracle_id": k.row.miracle_id, "name": k.row.name, "reason": k.reason}
+        for k in kept[:LISTED]
     ]
-    answer.lines = [f"{k.row.kind.replace('_', ' ')} '{k.row.name}' stays: {k.reason}" for k in kept]
+    answer.items = [{**_item(r), "result": "kept", "reason": r["reason"]} for r in lines]
+    answer.lines = [f"{r['kind'].replace('_', ' ')} '{r['name']}' stays: {r['reason']}" for r in lines[:_NAMED]]
+    if len(kept) > _NAMED:
+        answer.lines.append(f"… and {len(kept) - _NAMED:,} more in the report")
     if kept:
         answer.outcome = "attention"
         answer.next = "what stays is in use or was edited; remove it in Miracle Service by hand if it should go"
     else:
         answer.next = "run: qbo-sync reconcile"
-    return Outcome(answer)
+    return Outcome(answer, tables={"Stay as they are": lines} if lines else {}, has_report=True)

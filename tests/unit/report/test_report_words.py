@@ -51,6 +51,29 @@ SKIPPED = sample.planned("6", "f", Result.WEAK, decision="skip")
             "1 of them differs in details, which stops nothing. 1 record exists only in Miracle Service, which is fine.",
         ),
         (verdict(Answer("reconcile", "acme", "ok", {"equal": 3})), "Both sides agree: 3 records."),
+        (
+            verdict(Answer("prepare", "acme", "attention", {"customer": {"active": 9, "used": 4, "free": 3, "held": 2}})),
+            "3 of 9 active records can be made inactive: nobody has used them lately. "
+            "2 more are unused, but something is still open on them.",
+        ),
+        (
+            verdict(Answer("prepare", "acme", "ok", {"customer": {"active": 1, "used": 1}})),
+            "Nothing to clean up: 1 active record, all in use.",
+        ),
+        (
+            verdict(Answer("prepare --apply", "acme", "attention", {"changed": 2, "before": 1, "kept": 1})),
+            "3 records in QuickBooks Online are inactive now. 1 record stays as it is.",
+        ),
+        (
+            verdict(Answer("prepare --revert", "acme", "ok", {"changed": 1})),
+            "1 record in QuickBooks Online is active again.",
+        ),
+        (verdict(Answer("review", "acme", "ok", {"customer": {"made": 0}})), verdict(Answer("review", "acme", "ok"))),
+        (
+            verdict(Answer("discard", "acme", "attention", {"removed": 2, "kept": 1})),
+            "2 records were taken out of Miracle Service again. 1 record stays as it is.",
+        ),
+        (verdict(Answer("export enable", "acme", "ok", {"enabled": True})), "The accounting export is on."),
         (verdict(Answer("doctor", "acme", "attention", {"done": 4, "missing": 1})), "1 thing is still missing."),
         (verdict(Answer("doctor", "acme", "ok", {"done": 5, "missing": 0})), "Everything on the checklist is in place."),
         (verdict(Answer("import", "acme", "blocked")), "The import was refused; nothing was written to Miracle Service."),
