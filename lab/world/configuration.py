@@ -119,6 +119,39 @@ include "/etc/nftables.d/*.nft"
 """
 
 
+def upnp() -> dict[str, str]:
+    """The router's UPnP daemon, off until somebody starts it: its settings, the chains it writes into, and its unit.
+
+    Without limits on ports, as Debian's own package has it.
+    """
+    return {
+        "/etc/miniupnpd/miniupnpd.conf": "ext_ifname=wan\nlistening_ip=lan\nhttp_port=5000\nenable_upnp=yes\nenable_natpmp=yes\n"
+        "system_uptime=no\nuuid=6d1a7c1e-6b0f-4a53-9d0e-5f4f0d1c0a10\n",
+        "/etc/miniupnpd/chains.nft": """table inet filter
+delete table inet filter
+table inet filter {
+  chain miniupnpd { }
+  chain prerouting_miniupnpd { }
+  chain postrouting_miniupnpd { }
+  chain prerouting { type nat hook prerouting priority dstnat; jump prerouting_miniupnpd; }
+  chain postrouting { type nat hook postrouting priority srcnat; jump postrouting_miniupnpd; }
+}
+""",
+        "/etc/systemd/system/miniupnpd.service": """[Unit]
+After=nftables.service
+PartOf=nftables.service
+
+[Service]
+ExecStartPre=/usr/sbin/nft -f /etc/miniupnpd/chains.nft
+ExecStart=/usr/sbin/miniupnpd -d -f /etc/miniupnpd/miniupnpd.conf -P /run/miniupnpd.pid
+ExecStopPost=/usr/sbin/nft delete table inet filter
+
+[Install]
+WantedBy=multi-user.target
+""",
+    }
+
+
 def sshd(listen: str = "") -> str:
     """Keys only, one host key, no look-up of the client's name."""
     address = f"ListenAddress {listen}\n" if listen else ""

@@ -73,6 +73,8 @@ def start_router(materials: Materials) -> None:
     host = _ssh_host("router", materials)
     host.write("/etc/nftables.conf", configuration.router_rules(), mode=0o755)
     host.write("/etc/nftables.d/.keep", "")
+    for path, text in configuration.upnp().items():
+        host.write(path, text)
     host.write("/etc/sysctl.d/90-router.conf", "net.ipv4.ip_forward = 1\n")
     host.link("/etc/systemd/system/sysinit.target.wants/nftables.service", "/lib/systemd/system/nftables.service")
     host.boot()

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from lab.world.authority import Authority
 from tests.conftest import require_lab
 from tests.roles.conftest import TOP, Control, Run
 
 pytestmark = pytest.mark.lab
 
-NAMESPACE = f"qbokit-router-{os.getpid()}"
+NAMESPACE = f"qktest-router-{os.getpid()}"
 FOREIGN = """table ip office {
     chain prerouting {
         type nat hook prerouting priority dstnat;
@@ -35,25 +38,26 @@ def router(control: Control) -> Iterator[Control]:
     require_lab()
     subprocess.run(["ip", "netns", "add", NAMESPACE], check=True)
     try:
+        subprocess.run(["ip", "-n", NAMESPACE, "link", "set", "lo", "up"], check=True)
         yield control
     finally:
         subprocess.run(["ip", "netns", "delete", NAMESPACE], check=True)
 
 
-def forward(control: Control, *arguments: str, state: str = "present", site: str = "acme", address: str = "10.1.2.3") -> Run:
+def forward(control: Control, *arguments: str, path: str = "", **more: Any) -> Run:
     action = {
-        "state": state,
         "provider": "nftables",
         "wan_interface": "wan",
-        "address": address,
+        "address": "10.1.2.3",
         "external_address": "11.22.33.44",
         "ports": [80, 443],
+        **more,
     }
-    control.variables["site_name"] = site
     show = {"name": "Show", "ansible.builtin.debug": {"msg": "{{ set.forwards }}"}}
     tasks = [{"name": "Forward", "port_forward": action, "register": "set"}, show]
     plugins = [str(TOP / "playbooks/action_plugins"), str(TOP / "roles/port_forward/action_plugins")]
-    wrap = ("env", f"ANSIBLE_ACTION_PLUGINS={':'.join(plugins)}", "ip", "netns", "exec", NAMESPACE)
+    paths = [f"ANSIBLE_ACTION_PLUGINS={':'.join(plugins)}", *([f"PATH={path}:{os.environ['PATH']}"] if path else [])]
+    wrap = ("env", *paths, "ip", "netns", "exec", NAMESPACE)
     return control.play(tasks, *arguments, wrap=wrap)
 
 
@@ -85,6 +89,65 @@ def test_a_rule_of_somebody_else_at_the_port_is_refused_and_kept(router: Control
     assert "acme: the router already forwards a port that this site needs; nothing was changed" in run.flat
     assert 'ip office prerouting: iifname "wan" tcp dport 443 dnat to 10.1.2.99:443' in run.flat
     assert nft("list", "ruleset") == before
+
+
+def test_a_rule_of_somebody_else_stands_back_when_that_is_asked_for(router: Control) -> None:
+    nft("-f", "-", text=FOREIGN)
+    before = nft("list", "ruleset")
+    check = forward(router, "--check", "--diff", take_over=True)
+    run = forward(router, "--diff", take_over=True)
+    assert (check.code, run.code, run.count("changed")) == (0, 0, 1), run.text
+    promised, done = ([line for line in each.text.splitlines() if line.startswith(("+", "-"))] for each in (check, run))
+    assert promised == done
+    assert "dstnat - 10" in "".join(done)
+    assert forward(router).count("changed") == 0
+    assert forward(router, state="absent").count("changed") == 1
+    assert nft("list", "ruleset") == before
+
+
+def test_a_router_without_python_is_set_in_a_process_of_its_own(router: Control, tmp_path: Path) -> None:
+    stand_in = [sys.executable, "-m", "lab.routers.vyos", "--root", str(tmp_path)]
+    subprocess.run([*stand_in, "install", str(tmp_path / "bin"), str(tmp_path / "template")], cwd=TOP, check=True)
+    given = {"provider": "vyos", "path": str(tmp_path / "bin")}
+    check = forward(router, "--check", "--diff", **given)
+    assert (check.code, check.count("changed")) == (0, 1), check.text
+    assert nft("list", "ruleset") == ""
+    first = forward(router, "--diff", **given)
+    assert (first.code, first.count("changed")) == (0, 1), first.text
+    promised, done = ([line for line in each.text.splitlines() if line.startswith(("+", "-"))] for each in (check, first))
+    assert promised == done
+    assert "dport 443 dnat to 10.1.2.3:443" in nft("list", "ruleset").replace("{ 443 }", "443")
+    bad = forward(router, **{**given, "lan_network": "10.1.2.3/24"})
+    assert "acme: that is no network" in bad.flat
+    assert "write it as 10.0.0.0/24" in bad.flat
+
+
+def test_a_router_with_an_api_is_set_with_a_password_that_nobody_sees(router: Control, tmp_path: Path) -> None:
+    authority = Authority()
+    authority.write(tmp_path / "ca.pem")
+    issued = authority.issue(tmp_path, "router", "127.0.0.1")
+    (tmp_path / "password").write_text("n0-one-sees-this\n")
+    words = ["--root", str(tmp_path), "--host", "127.0.0.1", "--port", "8729", "--user", "kit"]
+    words += ["--password-file", str(tmp_path / "password"), "--tls-cert", str(issued.certificate), "--tls-key", str(issued.key)]
+    command = ["ip", "netns", "exec", NAMESPACE, sys.executable, "-m", "lab.routers.routeros", *words]
+    given = {
+        "provider": "routeros",
+        "api_url": "https://127.0.0.1:8729",
+        "api_user": "kit",
+        "api_password_file": str(tmp_path / "password"),
+        "api_ca_file": str(tmp_path / "ca.pem"),
+    }
+    with subprocess.Popen(command, cwd=TOP, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout
+            assert process.stdout.readline().startswith("ready")
+            first = forward(router, "--diff", "-vvv", **given)
+            assert (first.code, first.count("changed")) == (0, 1), first.text
+            assert "to-addresses=10.1.2.3" in first.text
+            assert "n0-one-sees-this" not in first.text
+            assert forward(router, **given).count("changed") == 0
+        finally:
+            process.kill()
 
 
 def test_absent_removes_our_rules_and_nobody_elses(router: Control) -> None:

@@ -17,7 +17,7 @@ from tests.roles.conftest import Control, Run
 
 pytestmark = pytest.mark.lab
 
-NAMESPACE = f"qbokit-tm{os.getpid()}"
+NAMESPACE = f"qktest-manual-{os.getpid()}"
 INSIDE = ("ip", "netns", "exec", NAMESPACE)
 ROLE = [{"name": "Run the role", "ansible.builtin.import_role": {"name": "port_forward"}}]
 # The router keeps the packets to itself, or answers with its own page.

@@ -230,7 +230,7 @@ def ports(text: str) -> tuple[range, ...]:
     """
     found = []
     for part in re.split(r"[,\s]+", text.strip()):
-        match = re.fullmatch(r"(\d+)(?:[-:](\d+))?", part)
+        match = re.fullmatch(r"([0-9]{1,5})(?:[-:]([0-9]{1,5}))?", part)
         if not match:
             return _ALL_PORTS
         found.append(range(int(match[1]), int(match[2] or match[1]) + 1))

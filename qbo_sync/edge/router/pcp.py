@@ -129,8 +129,11 @@ def default_gateway() -> str:
 
 def _ask(gateway: str, address: str, request: bytes) -> bytes:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
-        asker.bind((address, 0))
-        asker.connect((gateway, PORT))
+        try:
+            asker.bind((address, 0))
+            asker.connect((gateway, PORT))
+        except OSError as error:
+            raise Unreachable(f"this host cannot ask {gateway} from {address}", seen=str(error)) from error
         for wait_s in WAITS_S:
             asker.settimeout(wait_s)
             try:

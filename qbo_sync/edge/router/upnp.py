@@ -12,7 +12,7 @@ import os
 import re
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
@@ -24,7 +24,8 @@ from qbo_sync.errors import Blocked, KitError, Unreachable
 
 LEASE_S = 604_800
 RENEW_BELOW_S = 518_400
-DISCOVERY_MS = 2000
+# Most routers answer at once, some take their time. miniupnpc waits as long for each of four kinds of device.
+DISCOVERY_MS = (500, 2000)
 
 
 @dataclass(frozen=True, order=True)
@@ -188,7 +189,8 @@ class Upnp:
     @property
     def _door(self) -> Door:
         if self._found is None:
-            self._found = _igd(self._address) or Pcp(pcp_door(self._address), self._memory)
+            found = find(self._address, held=bool(self._memory.content.get("held")))
+            self._found = found if isinstance(found, Igd) else Pcp(found, self._memory)
         return self._found
 
 
@@ -250,10 +252,14 @@ class Igd:
 
 
 class Pcp:
-    """PCP or NAT-PMP. They list nothing, so what they gave is in the memory, until it ends or the router has started anew."""
+    """PCP or NAT-PMP. They list nothing, so what they gave is in the memory, until it ends or the router has started anew.
+
+    They forward to whoever asks, so each request leaves from the mapping's own address.
+    """
 
     def __init__(self, door: pcp.Door, memory: Memory) -> None:
         self._door, self._memory = door, memory
+        self._at = time.time()
 
     def name(self) -> str:
         """For people."""
@@ -265,22 +271,25 @@ class Pcp:
 
     def mappings(self) -> list[Mapping]:
         """What is held still."""
-        now = time.time()
-        alive = [h for h in self._held if h["until"] > now and self._door.epoch + 10 >= now - h["since"]]
-        return [Mapping(**h["mapping"]) for h in alive]
+        return [Mapping(**h["mapping"]) for h in self._held if h["until"] > self._at and self._kept_since(h["epoch"], h["since"])]
+
+    def _kept_since(self, epoch: int, since: float) -> bool:
+        """Whether the router's clock went on since then, as RFC 6886 3.6 judges it; otherwise it has lost its mappings."""
+        return self._door.epoch >= epoch + (self._at - since) * 7 / 8 - 2
 
     def add(self, mapping: Mapping) -> None:
         """Ask for seven days."""
         before = next((h for h in self._held if Mapping(**h["mapping"]).same(mapping)), {})
-        granted = self._door.add(mapping.proto, mapping.port, mapping.internal, LEASE_S, before.get("nonce", ""))
-        now = time.time()
-        held = {"mapping": asdict(mapping), "nonce": granted.nonce, "since": now, "until": now + granted.lease_s}
+        door = replace(self._door, address=mapping.address)
+        granted = door.add(mapping.proto, mapping.port, mapping.internal, LEASE_S, before.get("nonce", ""))
+        clock = {"since": self._at, "epoch": self._door.epoch, "until": self._at + granted.lease_s}
+        held = {"mapping": asdict(mapping), "nonce": granted.nonce, **clock}
         self._memory.save(held=[*(h for h in self._held if h != before), held])
 
     def delete(self, mapping: Mapping) -> None:
         """Give a port back."""
         for held in [h for h in self._held if Mapping(**h["mapping"]).same(mapping)]:
-            self._door.delete(mapping.proto, mapping.internal, held["nonce"])
+            replace(self._door, address=mapping.address).delete(mapping.proto, mapping.internal, held["nonce"])
             self._memory.save(held=[h for h in self._held if h != held])
 
     @property
@@ -288,28 +297,33 @@ class Pcp:
         return list(self._memory.content.get("held", []))
 
 
-def _igd(address: str) -> Igd | None:
-    device = miniupnpc.UPnP()
-    device.multicastif = address
-    device.discoverdelay = DISCOVERY_MS
+def find(address: str, *, held: bool) -> Igd | pcp.Door:
+    """What answers: UPnP at once, else PCP or NAT-PMP, else UPnP after a while; with ``held`` (by PCP) only PCP is asked.
+
+    Raises :class:`Unreachable` when nothing of all that is there.
+    """
+    if not held and (igd := _igd(address, DISCOVERY_MS[0])):
+        return igd
+    try:
+        return pcp.find(address)
+    except Unreachable as error:
+        if igd := _igd(address, DISCOVERY_MS[1]):
+            return igd
+        raise Unreachable(
+            "no router answers to UPnP, PCP or NAT-PMP",
+            seen=f"no answer to a search for UPnP from {address}, and {error.what}",
+            next="switch UPnP on in the router's pages, or forward the ports by hand: port_forward_provider: manual",
+        ) from error
+
+
+def _igd(address: str, delay_ms: int) -> Igd | None:
+    device = miniupnpc.UPnP(multicastif=address, discoverdelay=delay_ms)
     try:
         device.discover()
         device.selectigd()
     except Exception:
         return None
     return Igd(device, address)
-
-
-def pcp_door(address: str) -> pcp.Door:
-    """The gateway by PCP or NAT-PMP. Raises :class:`Unreachable` when nothing of all that is there."""
-    try:
-        return pcp.find(address)
-    except Unreachable as error:
-        raise Unreachable(
-            "no router answers to UPnP, PCP or NAT-PMP",
-            seen=f"a search of {DISCOVERY_MS / 1000:.0f} s from {address}, and {error.what}",
-            next="switch UPnP on in the router's pages, or forward the ports by hand: port_forward_provider: manual",
-        ) from error
 
 
 def explained(said: str, mapping: Mapping, wan: str, verb: str) -> KitError:

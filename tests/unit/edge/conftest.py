@@ -7,7 +7,7 @@ import secrets
 import shutil
 import subprocess
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import pytest
 from edge_certified import NAME, Certified, certify
 from edge_dns_server import DnsServer, serving
 from edge_lab import KEY, SOA, ZONE, Lab, write_secret
+from edge_network import EDGE, OFFICE, SECOND, Namespaces, Site
 
 from lab.cloudflare.process import running
 from lab.world import image
@@ -107,10 +108,28 @@ def missing_for_namespaces() -> str:
 def namespaces() -> Iterator[Any]:
     """Makes network namespaces; ``namespaces()`` gives the name of a new one, with its loopback up. All are gone afterwards."""
     need(missing_for_namespaces())
+    with making_namespaces() as make:
+        yield make
+
+
+@pytest.fixture(scope="module")
+def network() -> Iterator[Site]:
+    """A small company's network for all tests of a module, with pages on the edge host's two addresses and an office machine."""
+    need(missing_for_namespaces())
+    with making_namespaces() as make:
+        site = Site(make)
+        with site.serving(site.edge, EDGE, SECOND), site.serving(site.office, OFFICE):
+            yield site
+
+
+@contextmanager
+def making_namespaces() -> Iterator[Namespaces]:
+    """A maker of namespaces; all are gone afterwards."""
     with ExitStack() as stack:
 
         def make() -> str:
-            name = f"qbokit-t{secrets.token_hex(3)}"
+            # Not the lab's prefix: whoever takes the lab down removes all namespaces that have it.
+            name = f"qktest-{secrets.token_hex(3)}"
             subprocess.run(["ip", "netns", "add", name], check=True)
             stack.callback(subprocess.run, ["ip", "netns", "del", name], check=True)
             subprocess.run(["ip", "-n", name, "link", "set", "lo", "up"], check=True)

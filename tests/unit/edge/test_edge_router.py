@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
+from edge_network import EDGE, OUTSIDE, WAN, Namespace, Namespaces, Site, fetch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,27 +15,16 @@ from qbo_sync.edge import router
 from qbo_sync.edge.router import Foreign, Forward, Reading, nftables
 from qbo_sync.errors import Blocked, KitError, UsageError
 
-WAN = "qkwan0"
 LAB = router.forwards("lab", "10.10.0.10", external_address="11.22.33.10")
 OTHER = router.forwards("other", "10.10.0.11", ports=[8443], external_address="11.22.33.10")
 
-Namespaces = Callable[[], str]
 
-
-class Host:
+class Host(Namespace):
     """A router in a network namespace of its own."""
 
     def __init__(self, name: str) -> None:
-        self.name = name
+        super().__init__(name)
         self.nft = router.provider("nftables", router.Settings(wan_interface=WAN), self.run)
-
-    def run(self, command: Sequence[str], given: str = "") -> str:
-        done = subprocess.run(
-            ["ip", "netns", "exec", self.name, *command], input=given, capture_output=True, text=True, check=False, timeout=30
-        )
-        if done.returncode:
-            raise KitError(f"{command[0]} failed", seen=done.stderr)
-        return done.stdout
 
     def load(self, text: str) -> None:
         """Rules of somebody else."""
@@ -213,82 +201,21 @@ def test_a_forward_chain_that_drops_is_told(host: Host) -> None:
     assert host.nft.plan("lab", LAB).warnings == ()
 
 
-class Site:
-    """Outside, router, LAN: three hosts. ``edge`` serves, ``office`` is another client of the LAN."""
-
-    def __init__(self, make: Namespaces) -> None:
-        self.outside, self.edge, self.office = Host(make()), Host(make()), Host(make())
-        self.router = Host(make())
-        self._wire(self.outside, "11.22.33.90/24", WAN)
-        self._wire(self.edge, "10.10.0.10/24", "qklan1")
-        self._wire(self.office, "10.10.0.30/24", "qklan2")
-        router_commands = [
-            f"ip addr add 11.22.33.10/24 dev {WAN}",
-            "ip link add qkbr type bridge",
-            "ip link set qklan1 master qkbr",
-            "ip link set qklan2 master qkbr",
-            "ip addr add 10.10.0.1/24 dev qkbr",
-            "ip link set qkbr up",
-            "sysctl -qw net.ipv4.ip_forward=1",
-        ]
-        for command in router_commands:
-            self.router.run(command.split())
-        for inside in (self.edge, self.office):
-            inside.run(["ip", "route", "add", "default", "via", "10.10.0.1"])
-
-    def _wire(self, host: Host, address: str, at_router: str) -> None:
-        for command in (
-            f"ip link add qk0 type veth peer name {at_router} netns {self.router.name}",
-            f"ip addr add {address} dev qk0",
-            "ip link set qk0 up",
-        ):
-            host.run(command.split())
-        self.router.run(["ip", "link", "set", at_router, "up"])
-
-
-LISTEN = """
-import http.server, sys
-class Page(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        body = self.client_address[0].encode()
-        self.send_response(200); self.send_header("Content-Length", str(len(body))); self.end_headers(); self.wfile.write(body)
-    def log_message(self, *_): pass
-server = http.server.HTTPServer(("10.10.0.10", 80), Page)
-print("ready", flush=True)
-server.serve_forever()
-"""
-FETCH = """
-import socket, sys, urllib.request
-try:
-    print(urllib.request.urlopen("http://11.22.33.10/", timeout=3).read().decode())
-except OSError as error:
-    print("failed", error)
-"""
-
-
 @pytest.fixture
-def site(namespaces: Namespaces) -> Any:
+def site(namespaces: Namespaces) -> Iterator[Site]:
     made = Site(namespaces)
-    with subprocess.Popen(
-        ["ip", "netns", "exec", made.edge.name, sys.executable, "-c", LISTEN], stdout=subprocess.PIPE, text=True
-    ) as page:
-        assert page.stdout is not None
-        assert page.stdout.readline() == "ready\n"
+    with made.serving(made.edge, EDGE):
         yield made
-        page.kill()
-
-
-def fetch(host: Host) -> str:
-    return host.run([sys.executable, "-c", FETCH]).strip()
 
 
 def test_packets_from_outside_and_from_inside_arrive(site: Site) -> None:
     """The page tells the source address it sees: the client's own from outside, the router's for a client beside it."""
+    router_host = Host(site.router.name)
     assert fetch(site.outside).startswith("failed")
-    put(site.router, "lab", LAB)
-    assert fetch(site.outside) == "11.22.33.90"
-    assert fetch(site.office) == "10.10.0.1"
-    put(site.router, "lab", [])
+    put(router_host, "lab", LAB)
+    assert fetch(site.outside) == f"{EDGE} {OUTSIDE}"
+    assert fetch(site.office) == f"{EDGE} 10.10.0.1"
+    put(router_host, "lab", [])
     assert fetch(site.outside).startswith("failed")
 
 

@@ -1,0 +1,127 @@
+"""What every router provider must do, on a router of its make in a network of namespaces; packets prove it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from conftest import need
+from edge_network import EDGE, OFFICE, OUTSIDE, SECOND, Site, fetch
+from edge_routers import MAKES, Device, refused
+
+from lab.world import image
+from qbo_sync.errors import Blocked
+
+TAKES_OVER = [name for name, make in MAKES.items() if make.takes_over]
+
+
+@pytest.fixture
+def device(request: pytest.FixtureRequest, network: Site, tmp_path: Path) -> Iterator[Device]:
+    """A router of one make."""
+    make = MAKES[request.param]
+    if make.name == "upnp":
+        need(image.available() or "")
+    network.router.run(["nft", "flush", "ruleset"])
+    with ExitStack() as stack:
+        yield make(network, tmp_path, stack)
+
+
+@pytest.mark.parametrize("device", MAKES, indirect=True)
+def test_a_forward_through_its_whole_life(device: Device) -> None:
+    site, before = device.site, device.listing()
+    assert fetch(site.outside).startswith("failed")
+
+    check = device.do(check=True)
+    assert (check["changed"], device.listing()) == (True, before)
+    made = device.do()
+    assert {name: made[name] for name in ("changed", "forwards", "diff")} == {
+        "changed": True,
+        "forwards": check["forwards"],
+        "diff": check["diff"],
+    }
+    assert fetch(site.outside) == f"{EDGE} {OUTSIDE}"
+    inside = fetch(site.office)
+    assert inside == f"{EDGE} {device.hairpin}" if device.hairpin else inside.startswith("failed")
+    assert any("split DNS" in line for line in made["attention"]) is not bool(device.hairpin)
+
+    again = device.do()
+    assert (again["changed"], again["diff"]["before"]) == (False, made["diff"]["after"])
+
+    device.restart()
+    assert fetch(site.outside) == f"{EDGE} {OUTSIDE}"
+    assert not device.do()["changed"]
+
+    promised = device.do(address=SECOND, check=True)
+    moved = device.do(address=SECOND)
+    assert (moved["changed"], moved["diff"]) == (True, promised["diff"])
+    assert fetch(site.outside) == f"{SECOND} {OUTSIDE}"
+
+    gone = device.do(address=SECOND, state="absent")
+    assert (gone["changed"], gone["forwards"]) == (True, [])
+    assert fetch(site.outside).startswith("failed")
+    assert device.listing() == before
+    assert not device.do(state="absent")["changed"]
+
+
+@pytest.mark.parametrize("device", MAKES, indirect=True)
+def test_a_forward_of_somebody_else_is_kept_unless_its_place_is_asked_for(device: Device) -> None:
+    device.forward_to_office()
+    before = device.listing()
+    error = refused(device)
+    assert isinstance(error, Blocked)
+    assert device.shown in error.seen
+    assert device.listing() == before
+    assert fetch(device.site.outside) == f"{OFFICE} {OUTSIDE}"
+    if device.takes_over:
+        assert f"it leads to {OFFICE}" in error.seen
+        assert "port_forward_take_over: true" in error.next
+        stands_back_and_comes_back(device, before)
+
+
+def stands_back_and_comes_back(device: Device, before: str) -> None:
+    """What is said beforehand is then done; it stays so, over a restart too, until the site goes."""
+    promised = device.do(take_over=True, check=True)
+    assert device.listing() == before
+    taken = device.do(take_over=True)
+    assert taken["diff"] == promised["diff"]
+    assert OFFICE in taken["taken"][0]
+    assert fetch(device.site.outside) == f"{EDGE} {OUTSIDE}"
+    device.restart()
+    assert not device.do()["changed"]
+    assert fetch(device.site.outside) == f"{EDGE} {OUTSIDE}"
+    assert device.do(state="absent")["changed"]
+    assert fetch(device.site.outside) == f"{OFFICE} {OUTSIDE}"
+    if device.name != "upnp":  # Its description and port are there again; the daemon's order and lease are its own.
+        assert device.listing() == before
+
+
+@pytest.mark.parametrize("device", TAKES_OVER, indirect=True)
+def test_a_plan_is_taken_back_whole(device: Device) -> None:
+    """Both what was made new and what was moved, and the forward that stood back."""
+    device.do(ports=(8443,))
+    device.forward_to_office()
+    before = device.listing()
+    device.take_back(device.job(address=SECOND, take_over=True))
+    assert device.listing() == before
+    assert fetch(device.site.outside) == f"{OFFICE} {OUTSIDE}"
+
+
+@pytest.mark.parametrize("device", ["OpenWrt", "Vyos", "RouterOs"], indirect=True)
+def test_a_forward_that_takes_more_is_not_taken_over(device: Device) -> None:
+    device.forward_to_office("80,3389" if device.name != "openwrt" else "80 3389")
+    before = device.listing()
+    error = refused(device, take_over=True)
+    assert (isinstance(error, Blocked), "would cut off the rest" in error.what, device.listing()) == (True, True, before)
+
+
+@pytest.mark.parametrize("device", ["OpenWrt", "Vyos", "RouterOs", "Upnp"], indirect=True)
+def test_two_sites_of_the_kit_share_a_router(device: Device) -> None:
+    device.do()
+    other = {"site": "other-1", "address": SECOND, "ports": (9443,)}
+    device.do(**other)
+    assert not device.do()["changed"]
+    assert "another site of this kit" in refused(device, site="third", ports=(9443,), take_over=True).seen
+    assert device.do(state="absent")["forwards"] == ["tcp 9443 -> 10.10.0.11:9443 (qbokit:other-1)"]
+    device.do(**other, state="absent")
