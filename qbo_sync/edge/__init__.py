@@ -14,14 +14,15 @@ Entry points
         find every authoritative server, and wait until each of them answers.
     ``preflight.run(preflight.Inputs(…))`` and ``preflight.checklist(…)``
         the checks before the switch, and the guide's Summary Checklist, as data.
-    ``router.forwards(site, address, ports, external_address)``, ``router.provider(name, run, wan_interface)``, and for
-    ``nftables`` the text functions ``router.nftables.render`` and ``router.nftables.parse``
-        the forwarded ports: ``plan(site, wanted)`` first, then ``apply(plan)``; ``plan.text`` is the file for boot.
+    ``router.job.perform(router.job.Job(…), router.provider(name, router.Settings(…), run))``
+        the forwarded ports on any make of router: planned, applied, proved, taken back when the router does not show them.
+        ``router.over_ssh`` (through pyinfra) and ``router.on_edge`` (UPnP) do the same job elsewhere, as JSON.
     ``budget.left(budget.read(), directory, names, now=…)``; ``budget.failed(…)``, ``budget.issued(…)``, ``budget.refused(…)``
         what the CA's rate limits still allow, from a record on the edge host; asked before each order, told after it.
     ``state.result(…)``, ``state.waiting(error)``, ``state.record(path, site, step, result)``, ``state.read(path)``
         the last result of each step of each site, in ``store/state.json`` on the control node.
 
-``router``, ``state``, ``budget`` and ``addresses`` need nothing but the standard library and run anywhere. ``dns``'s provider,
+``router`` (but for its ``over_ssh``, ``routeros`` and ``upnp``), ``state``, ``budget`` and ``addresses`` need nothing but the
+standard library and run anywhere. ``dns``'s provider,
 ``authoritative`` and ``preflight`` need the extra ``[control]`` (cloudflare, dns-lexicon, dnspython, publicsuffixlist).
 """

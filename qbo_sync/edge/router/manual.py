@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from qbo_sync.edge import addresses
 from qbo_sync.errors import UsageError, Waiting
 
-# Where the makers' own pages have it today; older devices differ in a word or two.
+# Where the makers' own pages have it; older devices differ in a word or two.
 MENUS = {
     "ASUS": "WAN > Virtual Server / Port Forwarding",
     "AVM FRITZ!Box": "Internet > Permit Access > Port Sharing > Add Device for Sharing",
@@ -19,9 +19,12 @@ MENUS = {
     "NETGEAR": "ADVANCED > Advanced Setup > Port Forwarding / Port Triggering",
     "OpenWrt": "Network > Firewall > Port Forwards",
     "OPNsense, pfSense": "Firewall > NAT > Port Forward",
-    "TP-Link": "Advanced > NAT Forwarding > Port Forwarding (older: Virtual Servers)",
+    "TP-Link": "Advanced > NAT Forwarding > Virtual Servers (newer: Port Forwarding)",
     "Ubiquiti UniFi": "Settings, search for Port Forwarding",
 }
+
+# Found like this in the makers' manuals or in many accounts of people who did it; the others are from memory.
+CHECKED = {"AVM FRITZ!Box", "MikroTik", "NETGEAR", "OPNsense, pfSense", "TP-Link"}
 
 # What a connection from outside can meet, and what each one means.
 REACHED, OPEN, REFUSED, SILENT, OTHER = "reached", "open", "refused", "silent", "other"
@@ -66,7 +69,7 @@ def request(address: str, ports: Sequence[int], *, external_address: str, hardwa
         )
     device = f" (hardware address {hardware})" if hardware else ""
     rows = [f"      TCP, any source, external port {port} -> {address}, internal port {port}" for port in ports]
-    menus = [f"      {maker}: {menu}" for maker, menu in MENUS.items()]
+    menus = [f"      {maker}: {menu}{'' if maker in CHECKED else ' (not checked)'}" for maker, menu in MENUS.items()]
     return "\n".join(
         [
             "set the router, then run this again; it looks from outside whether the ports lead here",
