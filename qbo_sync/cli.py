@@ -111,6 +111,7 @@ def _keep(site: Site, outcome: Outcome) -> None:
         path = site.store.reports / f"{Path(answer.report['html']).stem}-decisions.csv"
         report.decisions_csv(path, outcome.rows)
         answer.report["decisions"] = str(path)
+    report.prune(site.store.reports, site.settings.store.reports_kept, steps.needed_reports(site))
 
 
 def _from_error(command: str, error: KitError) -> Answer:

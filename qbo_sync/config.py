@@ -129,10 +129,16 @@ class Miracle(_Section):
 
 
 class Store(_Section):
-    """Where the site's state lives: tokens, plans, findings, reports. Made 0700 when missing."""
+    """Where the site's state lives: tokens, plans, findings, reports. Made 0700 when missing.
+
+    Of the reports of each command the newest ``reports_kept`` stay, of the plans the newest ``plans_kept``; besides them whatever
+    an unfinished import or a way back needs.
+    """
 
     directory: Path
     key_file: Path | None = None
+    reports_kept: int = Field(default=50, ge=1)
+    plans_kept: int = Field(default=5, ge=1)
 
     @property
     def key(self) -> Path:

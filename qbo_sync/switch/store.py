@@ -28,11 +28,12 @@ CREATE TABLE IF NOT EXISTS accepted (finding TEXT PRIMARY KEY, reason TEXT NOT N
 CREATE TABLE IF NOT EXISTS decision (
   kind TEXT NOT NULL, qbo_id TEXT NOT NULL, decision TEXT NOT NULL, miracle_id TEXT NOT NULL,
   decided_by TEXT NOT NULL DEFAULT '', PRIMARY KEY (kind, qbo_id));
+CREATE TABLE IF NOT EXISTS open_plan (id TEXT PRIMARY KEY);
 CREATE TABLE IF NOT EXISTS import (run_id TEXT PRIMARY KEY, finished_at TEXT NOT NULL, written INTEGER NOT NULL);
 """
 
-# A plan of a large company is a large file; older ones than these cannot be imported any more.
-PLANS_KEPT = 5
+# Readings of the past whose findings are kept; only the newest is ever compared with.
+READINGS_KEPT = 50
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ class SiteStore:
     def __init__(self, settings: config.Settings) -> None:
         self.site = settings.site
         self.directory = settings.store.directory
+        self._plans_kept = settings.store.plans_kept
         self.reports = self.directory / "reports"
         self._plans = self.directory / "plans"
         try:
@@ -116,6 +118,8 @@ class SiteStore:
                 "INSERT INTO reading VALUES (?, ?, ?, ?)",
                 (new_id(), command, read_at.isoformat(), msgspec.json.encode(findings)),
             )
+            newest = "SELECT id FROM reading ORDER BY read_at DESC, id DESC LIMIT ?"
+            database.execute(f"DELETE FROM reading WHERE id NOT IN ({newest})", (READINGS_KEPT,))  # noqa: S608
 
     def newest_reading(self) -> Reading | None:
         """The last look at both sides, by audit or by plan."""
@@ -169,10 +173,23 @@ class SiteStore:
             path.unlink(missing_ok=True)
 
     def save_plan(self, plan: Plan) -> None:
-        """Keep a plan; the oldest ones go."""
+        """Keep a plan; the oldest ones go, since each is a large file, but none whose import has not come to its end."""
         plan.rows.shelf.keep(msgspec.json.encode(plan.head), self._plans / f"{plan.id}.db")
-        for old in sorted(self._plans.glob("*.db"))[:-PLANS_KEPT]:
-            old.unlink()
+        needed = self.open_plans()
+        for old in sorted(self._plans.glob("*.db"))[: -self._plans_kept]:
+            if old.stem not in needed:
+                old.unlink()
+
+    def begin_plan(self, plan_id: str) -> None:
+        """Note that an import of this plan begins: until it has ended, the plan and its reports are needed."""
+        with self._open() as database:
+            database.execute("INSERT OR IGNORE INTO open_plan VALUES (?)", (plan_id,))
+
+    def open_plans(self) -> set[str]:
+        """The plans whose import began and did not end, among those that are still there."""
+        with self._open() as database:
+            begun = {row[0] for row in database.execute("SELECT id FROM open_plan")}
+        return {plan_id for plan_id in begun if (self._plans / f"{plan_id}.db").exists()}
 
     def plan(self, plan_id: str = "") -> Plan | None:
         """The plan with that id, or the newest; ``None`` when there is none.
@@ -196,8 +213,9 @@ class SiteStore:
         return plan
 
     def save_import(self, run_id: str, written: int) -> None:
-        """Note that an import ended."""
+        """Note that an import ended. Whatever plan was begun before is settled or outdated by it."""
         with self._open() as database:
+            database.execute("DELETE FROM open_plan")
             database.execute("INSERT INTO import VALUES (?, ?, ?)", (run_id, datetime.now(UTC).isoformat(), written))
 
     def last_import(self) -> datetime | None:

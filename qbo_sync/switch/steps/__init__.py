@@ -9,7 +9,7 @@ from qbo_sync.switch.steps.inactivating import revert as prepare_revert
 from qbo_sync.switch.steps.looking import doctor, status
 from qbo_sync.switch.steps.preparing import prepare
 from qbo_sync.switch.steps.profiles import profile_check, profile_draft
-from qbo_sync.switch.steps.site import Outcome, Site
+from qbo_sync.switch.steps.site import Outcome, Site, needed_reports
 
 __all__ = [
     "Outcome",
@@ -22,6 +22,7 @@ __all__ = [
     "fix",
     "import_",
     "make_plan",
+    "needed_reports",
     "prepare",
     "prepare_apply",
     "prepare_revert",

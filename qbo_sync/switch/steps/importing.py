@@ -130,6 +130,7 @@ def _apply(site: Site, plan: Plan, miracle: Miracle, progress: Progress) -> Outc
         limits.refuse_many_gone(site.settings.limits, plan, miracle)
         with site.intuit() as intuit:
             strangers = applying.refuse_if_moved(plan, miracle, intuit)
+        site.store.begin_plan(plan.id)
         run = miracle.begin_run(new_id(), "import", plan.id)
         try:
             with interrupted_between() as paused_here:

@@ -16,6 +16,7 @@ from qbo_sync.intuit import Counters, Intuit, Snapshot, TokenStore, Usage
 from qbo_sync.miracle import Miracle
 from qbo_sync.switch import audit, match, read
 from qbo_sync.switch.codec import sorts
+from qbo_sync.switch.inactivations import Inactivations
 from qbo_sync.switch.model import Answer, Finding, Kind, PlannedRow, Result
 from qbo_sync.switch.plan import is_undecided
 from qbo_sync.switch.shelf import Shelf
@@ -126,6 +127,17 @@ class Site:
     def answer(self, command: str, **values: Any) -> Answer:
         """A fresh answer of this site."""
         return Answer(command, self.settings.site, **values)
+
+
+def needed_reports(site: Site) -> Callable[[str, str], bool]:
+    """Which old reports are needed still, by command and time: those of a plan whose import has not ended, and the lists of what
+    was made inactive as long as any of it can be taken back.
+    """
+    begun = min((plan_id[:15].replace("T", "-") for plan_id in site.store.open_plans()), default="")
+    way_back = bool(Inactivations(site.store.directory).all())
+    return lambda command, made: (
+        bool(begun and command == "plan" and made >= begun) or (way_back and command == "prepare---apply")
+    )
 
 
 def finding_items(findings: Sequence[Finding]) -> list[dict[str, Any]]:
