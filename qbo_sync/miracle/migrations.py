@@ -8,8 +8,9 @@ all steps are one transaction.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
-from sqlalchemy import Column, Connection, Table, inspect, select
+from sqlalchemy import Column, Connection, Dialect, Table, inspect, select
 from sqlalchemy.schema import CreateColumn, CreateSchema
 
 from qbo_sync.errors import Blocked
@@ -57,8 +58,12 @@ def _program_of_runs(connection: Connection, journal: Journal) -> None:
 STEPS: dict[int, Callable[[Connection, Journal], None]] = {2: _program_of_runs}
 
 
-def _add(connection: Connection, table: Table, column: Column[str]) -> None:
+def _add(connection: Connection, table: Table, column: Column[Any]) -> None:
     there = {each["name"] for each in inspect(connection).get_columns(table.name, schema=table.schema)}
     if column.name not in there:
-        named = connection.dialect.identifier_preparer.format_table(table)
-        connection.exec_driver_sql(f"ALTER TABLE {named} ADD {CreateColumn(column).compile(dialect=connection.dialect)}")
+        connection.exec_driver_sql(add_statement(connection.dialect, table, column))
+
+
+def add_statement(dialect: Dialect, table: Table, column: Column[Any]) -> str:
+    """What adds a column, in words that every dialect takes."""
+    return f"ALTER TABLE {dialect.identifier_preparer.format_table(table)} ADD {CreateColumn(column).compile(dialect=dialect)}"

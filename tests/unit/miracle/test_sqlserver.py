@@ -13,7 +13,7 @@ from sqlalchemy.dialects import mssql
 from sqlalchemy.dialects.mssql import pymssql
 from sqlalchemy.schema import CreateSchema, CreateTable, ExecutableDDLElement
 
-from qbo_sync.miracle import Miracle, journal, load, reference
+from qbo_sync.miracle import Miracle, checking, journal, load, migrations, reference
 from qbo_sync.miracle.database import Pending, engine_for
 from qbo_sync.miracle.engine import insert_statement, lock_statement
 
@@ -67,6 +67,7 @@ def sent(tmp_path: Path) -> list[tuple[Any, int]]:
         miracle.number_linked("inventory_item")
         miracle.has_links("inventory_item")
         miracle.runs()
+        checking.check(miracle)
     return seen
 
 
@@ -76,7 +77,7 @@ def test_no_statement_has_more_parameters_than_sql_server_takes(sent: list[tuple
 
 def test_every_statement_can_be_said_in_its_dialect(sent: list[tuple[Any, int]]) -> None:
     words = {compiled(statement).split()[0] for statement, _ in sent}
-    savepoints = {"SAVE", "RELEASE"}  # the latter is never sent: the dialect knows that SQL Server has none
+    savepoints = {"SAVE", "ROLLBACK", "RELEASE"}  # the last is never sent: the dialect knows that SQL Server has none
     assert words == {"SELECT", "INSERT", "UPDATE", "DELETE", *savepoints}
 
 
@@ -111,3 +112,36 @@ def test_the_lock_reads_the_table_and_quotes_its_names() -> None:
     table = sa.Table("Order Details", sa.MetaData(schema="dbo"), sa.Column("Select Id", sa.Integer))
     said = lock_statement(DIALECT, table, "Select Id")
     assert said == "SELECT TOP 1 [Select Id] FROM dbo.[Order Details] WITH (TABLOCKX, HOLDLOCK)"
+
+
+def test_permissions_are_tried_by_statements_that_concern_no_row(sent: list[tuple[Any, int]]) -> None:
+    said = {" ".join(compiled(statement).split()) for statement, _ in sent}
+    assert any(s.startswith("INSERT INTO customer_type (name) SELECT") and s.endswith("WHERE 0 = 1") for s in said)
+    assert "DELETE FROM customer WHERE 0 = 1" in said
+    assert "UPDATE setting SET value=setting.value WHERE 0 = 1" in said
+
+
+def test_a_column_is_added_to_our_own_tables() -> None:
+    run = journal.tables("mssql").run
+    said = migrations.add_statement(DIALECT, run, run.c.program)
+    assert said == "ALTER TABLE qbo_sync.qbo_sync_run ADD program VARCHAR(20) NULL"
+
+
+def test_names_that_need_quotes_have_them_in_what_is_read_written_and_taken_back() -> None:
+    """Blanks, reserved words, a bracket inside."""
+    table = sa.Table("Order Details", sa.MetaData(schema="dbo"), sa.Column("Select", sa.Integer), sa.Column("a]b", sa.Unicode(9)))
+    nothing = sa.select(table.c["a]b"]).where(table.c.Select.in_([1]))
+    assert compiled(nothing).startswith("SELECT dbo.[Order Details].[a]]b]")
+    assert "WHERE dbo.[Order Details].[Select] IN" in compiled(nothing)
+    assert compiled(sa.delete(table).where(table.c.Select == 1)).startswith("DELETE FROM dbo.[Order Details] WHERE")
+    assert insert_statement(pymssql.dialect(), table, ["a]b"]) == "INSERT INTO dbo.[Order Details] ([a]]b]) VALUES (%s)"
+
+
+def test_an_insert_has_one_row_so_that_no_limit_of_rows_is_met() -> None:
+    said = insert_statement(pymssql.dialect(), reference.metadata.tables["customer"], ["name", "email"])
+    assert said.count("(") == 2
+
+
+def test_the_highest_of_a_list_is_asked_for_with_top() -> None:
+    table = reference.metadata.tables["customer"]
+    assert compiled(sa.select(table.c.id).order_by(table.c.id).limit(5)).startswith("SELECT TOP __[POSTCOMPILE_param_1]")
