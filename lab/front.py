@@ -24,6 +24,7 @@ USAGE = """usage: ./kit COMMAND [ARGUMENTS]
   bench kills|refresh_kills   kill imports, and renewals of the connection, again and again
   bench year                  a year in the life of the certificate; writes docs/year.md
   bench faults                meet every fault of Intuit at every request; writes docs/faults.md
+  bench disturbed [CASES]     disturb and kill readings in every way
   bench pace [--minutes N]    read at Intuit's limits for so long, never above them
   bench pages                 how fast the Intuit look-alike itself is
   docs                        write the generated parts of docs/ anew
@@ -57,6 +58,7 @@ def lint(arguments: list[str]) -> int:
 BENCHES = {
     "intuit": "tests.bench.intuit",
     "refresh_kills": "tests.bench.refresh_kills",
+    "disturbed": "tests.bench.disturbed",
     "faults": "tests.bench.faults",
     "pages": "tests.bench.pages",
     "pace": "tests.bench.pace",

@@ -33,7 +33,19 @@ from qbo_sync.intuit.query import Active
 from qbo_sync.intuit.tokens import Clock, utc_now
 from qbo_sync.intuit.usage import Usage
 
-_decoder = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)
+# No amount is as large as that; written out in full, it would fill the memory.
+_MOST_DIGITS = 100
+
+
+def _number(text: str) -> Decimal:
+    """A number with a fraction or an exponent, exactly."""
+    number = Decimal(text)
+    if abs(number.adjusted()) > _MOST_DIGITS:
+        raise ValueError("a number out of all reason")
+    return number
+
+
+_decoder = msgspec.json.Decoder(dict[str, Any], float_hook=_number)
 # Intuit takes 30 in one request (facts 2.6).
 _BATCH_QUERIES = 30
 

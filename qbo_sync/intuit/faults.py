@@ -108,7 +108,7 @@ def error(fault: Fault, *, what: str, tid: str, reconnect: str) -> KitError:
         code=fault.code,
         tid=tid,
         seen=seen,
-        next="give the intuit_tid above to Intuit's support" if tid else "",
+        next="give the intuit_tid above to Intuit's support" if tid else "run it again, and report this if it stays",
     )
 
 

@@ -381,6 +381,12 @@ def read_or_make_key(path: Path) -> bytes:
             raise UsageError(
                 f"others may read the store's key {path}", seen=oct(stat.S_IMODE(seen.st_mode)), next=f"chmod 600 {path}"
             )
+        if seen.st_nlink != 1 or seen.st_uid != os.geteuid():
+            raise UsageError(
+                f"the store's key {path} must be a file of this user, without a second name",
+                seen=f"owner {seen.st_uid}, {seen.st_nlink} names",
+                next="put the real file there",
+            )
         return _checked_key(os.read(descriptor, KEY_BYTES + 1), path)
     finally:
         os.close(descriptor)

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import ipaddress
+import socket
+import ssl
+import threading
+import warnings
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -78,3 +83,38 @@ def test_proof(
         with pytest.raises(Unreachable, match="could not prove"):
             read_addresses(base, tmp_path, rests, ca_file)
     assert rests.seconds == [], "a wrong proof does not get right by waiting"
+
+
+def old_tls(context: ssl.SSLContext) -> ssl.SSLContext:
+    """TLS 1.1 and nothing newer, which OpenSSL has to be talked into."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_1
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    return context
+
+
+def test_an_old_tls_is_refused(tmp_path: Path, rests: Rests) -> None:
+    files = make(tmp_path, "127.0.0.1", 1)
+    context = old_tls(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
+    context.load_cert_chain(files.certificate, files.key)
+    agreed: list[str | None] = []
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+
+        def serve() -> None:
+            for _ in range(2):
+                client, _address = server.accept()
+                with suppress(OSError), context.wrap_socket(client, server_side=True) as shaken:
+                    agreed.append(shaken.version())
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        careless = old_tls(ssl.create_default_context(cafile=str(files.certificate)))
+        with socket.create_connection(("127.0.0.1", port)) as raw, careless.wrap_socket(raw, server_hostname="127.0.0.1"):
+            """A client that is content with it gets through: it is the version that ours refuses."""
+        with pytest.raises(Unreachable):
+            read_addresses(f"https://127.0.0.1:{port}", tmp_path, rests, files.certificate)
+        thread.join(timeout=20)
+    assert agreed == ["TLSv1.1"]

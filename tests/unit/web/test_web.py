@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -268,6 +269,34 @@ def test_no_host_header_reaches_an_address(site: Site, browser: Browser) -> None
     start = browser.get("/qbo/connect/start?next=//evil.example", headers={**evil, **invited})
     assert start.headers["location"].startswith(site.lab)
     assert "evil.example" not in str(start.headers)
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["//evil.example", "https:evil.example", "/\\evil.example", "%0d%0aLocation:%20//evil", "javascript:alert(1)"],
+)
+@pytest.mark.parametrize("path", ["/qbo/", "/qbo/connect", "/qbo/connect/start", "/qbo/callback", "/qbo/disconnected"])
+def test_no_address_of_a_stranger_is_followed(connected: Site, path: str, value: str) -> None:
+    for name in ("next", "redirect_uri", "state", "url"):
+        answer = connected.get(f"{path}?{name}={value}")
+        location = answer.headers.get("location", "/qbo/")
+        assert location.startswith(("/qbo/", f"{connected.lab}/connect/oauth2?"))
+        assert "evil" not in location
+
+
+def test_slow_and_huge_visitors_keep_nobody_waiting(site: Site) -> None:
+    host, port = site.base.removeprefix("http://").split(":")
+    slow = [socket.create_connection((host, int(port)), timeout=10) for _ in range(300)]
+    try:
+        for visitor in slow:
+            visitor.sendall(b"GET /qbo/callback?code=1 HTTP/1.1\r\nHost: x\r\nX-Slow: ")
+        assert requests.get(f"{site.base}/qbo/callback?code=1", timeout=5).status_code == 400
+        with pytest.raises(requests.RequestException):
+            requests.get(f"{site.base}/qbo/", headers={"X-Huge": "x" * 2_000_000}, timeout=10).raise_for_status()
+        assert requests.get(f"{site.base}/qbo/healthz", timeout=5).ok
+    finally:
+        for visitor in slow:
+            visitor.close()
 
 
 def test_what_a_stranger_sends_is_not_shown(site: Site, browser: Browser) -> None:

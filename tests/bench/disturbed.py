@@ -1,0 +1,284 @@
+"""Readings that are disturbed in every way: `./kit bench disturbed [CASES]`, between the client and the look-alike of Intuit.
+
+A proxy on the way cuts an answer at every kilobyte, breaks, doubles, garbles and refuses answers in orders that Hypothesis
+thinks of; and a reading is killed (SIGKILL) at steps spread evenly over its own code. Each time the rows that came must
+be those of an undisturbed reading, or a typed error must have said why, and the next run must be whole.
+"""
+
+from __future__ import annotations
+
+import gzip
+import http.server
+import logging
+import os
+import re
+import signal
+import socket
+import sqlite3
+import struct
+import sys
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import requests
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import qbo_sync.intuit
+from qbo_sync.config import Settings
+from qbo_sync.errors import KitError
+from qbo_sync.intuit import Intuit, Snapshot
+from qbo_sync.intuit.query import Active
+from tests.bench.site import connected
+
+OURS = str(Path(qbo_sync.intuit.__file__).parent)
+SIZE = ("--customers", "1300", "--vendors", "120", "--items", "40", "--limits", "off")
+WANTED: dict[str, Active] = {"Customer": "all", "Vendor": "all", "Term": "all", "TaxCode": "active", "CompanyInfo": "active"}
+FAULT = b'{"Fault":{"Error":[{"Message":"Business validation","code":"6000"}],"type":"ValidationFault"}}'
+HTML = b"<html><head><title>Bad gateway</title></head></html>"
+TOKEN = b'{"warnings":null,"fault":{"error":[{"message":"message=AuthenticationFailed","code":"3200"}],"type":"AUTHENTICATION"}}'
+# What replaces an answer: status, further headers, body.
+INSTEAD: dict[str, tuple[int, dict[str, str], bytes]] = {
+    "401": (401, {"Content-Type": "application/json"}, TOKEN),
+    "403": (403, {"Content-Type": "application/json"}, TOKEN.replace(b"3200", b"3100")),
+    "429": (429, {"Content-Type": "application/json"}, FAULT.replace(b"6000", b"3001")),
+    "429 with Retry-After": (429, {"Retry-After": "7"}, b""),
+    "500": (500, {"Content-Type": "application/json"}, FAULT.replace(b"6000", b"10000")),
+    "502": (502, {"Content-Type": "text/html"}, HTML),
+    "503": (503, {"Content-Type": "text/html"}, HTML),
+    "504": (504, {}, b""),
+    "200 with a fault": (200, {"Content-Type": "application/json"}, FAULT),
+    "200 with HTML": (200, {"Content-Type": "text/html"}, HTML),
+    "not gzip": (200, {"Content-Encoding": "gzip"}, b"this is no gzip"),
+}
+# What befalls the answer itself.
+BEFALLS = ("cut", "reset", "sliced", "half a gzip", "rows twice", "silence")
+QUIET = "nothing"
+KINDS = (QUIET, *INSTEAD, *BEFALLS[:-1])
+
+Rows = dict[str, dict[str, Any]]
+
+
+@dataclass
+class Disturber:
+    """A proxy. ``due`` is taken from by one request after the other; ``cut`` is where a cut answer ends."""
+
+    target: str
+    base: str = ""
+    due: list[str] = field(default_factory=list)
+    cut: int = 0
+    longest: int = 0
+    met: Counter[str] = field(default_factory=Counter)
+    over: threading.Event = field(default_factory=threading.Event)
+
+
+@contextmanager
+def disturber(target: str) -> Iterator[Disturber]:
+    """Between the client and ``target`` on loopback."""
+    state = Disturber(target)
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            kind = state.due.pop(0) if state.due else QUIET
+            state.met[kind] += 1
+            sent = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            if kind in INSTEAD:
+                self._say(*INSTEAD[kind])
+                return
+            names = ("Accept", "Authorization", "Content-Type")
+            headers = {name: self.headers[name] for name in names if name in self.headers}
+            answer = requests.request(self.command, target + self.path, headers=headers, data=sent, timeout=30)
+            state.longest = max(state.longest, len(answer.content))
+            self._befall(kind, answer.status_code, answer.content)
+
+        def do_POST(self) -> None:
+            self.do_GET()
+
+        def _befall(self, kind: str, status: int, body: bytes) -> None:
+            match kind:
+                case "reset":
+                    self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                    self.connection.close()
+                    self.close_connection = True
+                case "silence":
+                    state.over.wait(30)
+                    self.close_connection = True
+                case "cut":
+                    self._say(status, {}, body, until=state.cut)
+                case "sliced":
+                    self._say(status, {}, body, slices=max(1, len(body) // 40))
+                case "half a gzip":
+                    half = gzip.compress(body)
+                    self._say(status, {"Content-Encoding": "gzip"}, half[: len(half) // 2])
+                case "rows twice":
+                    twice = re.sub(rb'("(?:Customer|Vendor|Term)":\[)(.*)(\])(?=[^\]]*$)', rb"\1\2,\2\3", body, flags=re.DOTALL)
+                    self._say(status, {}, twice if b'"QueryResponse"' in body[:30] else body)
+                case _:
+                    self._say(status, {}, body)
+
+        def _say(self, status: int, headers: dict[str, str], body: bytes, *, until: int | None = None, slices: int = 0) -> None:
+            self.send_response(status)
+            for name, value in {**headers, "Content-Length": str(len(body))}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            if until is not None and until < len(body):
+                self.wfile.write(body[:until])
+                self.close_connection = True
+                return
+            for at in range(0, len(body), slices or max(1, len(body))):
+                self.wfile.write(body[at : at + slices] if slices else body)
+
+        def log_message(self, format: str, *arguments: Any) -> None:
+            """The campaign says what it met."""
+
+        def handle(self) -> None:
+            try:
+                super().handle()
+            except OSError:
+                """The client has given up, or was cut off on purpose."""
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        state.base = f"http://127.0.0.1:{server.server_port}"
+        try:
+            yield state
+        finally:
+            state.over.set()
+            server.shutdown()
+            thread.join()
+
+
+def through(site: Settings, base: str, **intuit: Any) -> Settings:
+    """The same site, whose data server is reached by another address."""
+    return site.model_copy(update={"intuit": site.intuit.model_copy(update={"api_url": base, **intuit})})
+
+
+def company(site: Settings, *, only_changes: bool | None = None) -> Rows:
+    """All rows by entity and id; through what is kept unless ``only_changes`` is ``None``."""
+    found: Rows = {}
+    with Intuit.open(site, sleep=lambda _: None) as intuit:
+        reader = intuit if only_changes is None else Snapshot(site, intuit, only_changes=only_changes)
+        for page in reader.read(WANTED):
+            if page.first:
+                found[page.entity] = {}
+            found[page.entity].update((row["Id"], row) for row in page.rows)
+    return found
+
+
+def cut_everywhere(site: Settings, way: Disturber, every: int) -> int:
+    """Cut one page at every so many bytes; how many cuts. Raises ``AssertionError`` when a row is lost or doubled by one."""
+    with Intuit.open(site, sleep=lambda _: None) as intuit:
+        whole = list(intuit.query("Vendor", active="all"))
+        way.longest, way.cut = 0, 0
+        assert list(intuit.query("Vendor", active="all")) == whole
+        cuts = range(0, way.longest, every)
+        for way.cut in cuts:
+            way.due = ["cut"]
+            assert list(intuit.query("Vendor", active="all")) == whole, f"cut at {way.cut}"
+    return len(cuts)
+
+
+def campaign(site: Settings, way: Disturber, cases: int) -> Counter[str]:
+    """So many readings in disturbed order; how they ended."""
+    source = company(site)
+    ended: Counter[str] = Counter()
+
+    @settings(max_examples=cases, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @given(
+        due=st.lists(st.sampled_from(KINDS), max_size=9),
+        cut=st.integers(0, 200_000),
+        changes=st.sampled_from([None, False, True]),
+    )
+    def disturbed(due: list[str], cut: int, changes: bool | None) -> None:
+        way.due, way.cut = list(due), cut
+        try:
+            found = company(site, only_changes=changes)
+            ended["whole"] += 1
+        except KitError as error:
+            way.due = []
+            found = company(site, only_changes=changes)
+            ended[f"{type(error).__name__}, then whole"] += 1
+        assert found == source
+
+    disturbed()
+    return ended
+
+
+def kills(site: Settings, number: int) -> int:
+    """Kill so many readings at steps spread evenly over them; the number of steps. Raises when the next one is not whole."""
+    source = company(site)
+    steps = 0
+
+    def count() -> None:
+        nonlocal steps
+        steps += 1
+
+    _traced(site, count)
+    for step in (1 + each * (steps - 1) // max(1, number - 1) for each in range(number)):
+        _kill_at_step(site, step)
+        assert company(site, only_changes=True) == source, f"killed at step {step}"
+        with closing(sqlite3.connect(site.store.directory / "snapshot.db")) as db:
+            assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    return steps
+
+
+def _traced(site: Settings, at_step: Any) -> None:
+    """A reading that keeps what it reads; ``at_step`` is called before each line of our own code in this thread."""
+
+    def trace(frame: FrameType, event: str, _argument: Any) -> Any:
+        if not frame.f_code.co_filename.startswith(OURS):
+            return None
+        if event == "line":
+            at_step()
+        return trace
+
+    sys.settrace(trace)
+    try:
+        company(site, only_changes=False)
+    finally:
+        sys.settrace(None)
+
+
+def _kill_at_step(site: Settings, step: int) -> None:
+    left = step
+
+    def countdown() -> None:
+        nonlocal left
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    child = os.fork()
+    if child == 0:
+        try:
+            _traced(site, countdown)
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+
+
+def main(arguments: list[str]) -> int:
+    """Print what was met and how it ended; ends by an ``AssertionError`` when a row was lost, doubled or old."""
+    cases = int(arguments[0]) if arguments else 500
+    logging.disable(logging.WARNING)
+    with connected(*SIZE) as bench:
+        steps = kills(bench.site.settings, 60)
+        print(f"60 readings killed over {steps} steps: each next one whole")
+        with disturber(bench.address) as way:
+            site = through(bench.site.settings, way.base)
+            print(f"a page cut at {cut_everywhere(site, way, 1024)} places, at every kilobyte: whole each time")
+            ended = campaign(site, way, cases)
+            print(f"{sum(ended.values())} readings with {sum(way.met.values()) - way.met[QUIET]} disturbances:")
+            for how, number in sorted(ended.items()):
+                print(f"  {number:4} {how}")
+    return 0
