@@ -119,6 +119,8 @@ class Miracle(_Section):
     database_url: str
     password_file: Path | None = None
     profile: str = "reference"
+    # Waiting for somebody else's lock ends after so long, so that nobody's forgotten transaction hangs a run.
+    lock_wait_s: int = Field(default=30, ge=1, le=3600)
 
     @field_validator("database_url")
     @classmethod

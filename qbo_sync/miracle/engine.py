@@ -28,17 +28,17 @@ DRIVERS = {
     "mssql": "mssql+pymssql",
 }
 
-# Said on every new connection. Waiting for a lock ends after half a minute, so that nobody's forgotten transaction hangs a run.
-# MySQL and MariaDB: a text that is too long is refused, never cut, and gaps are locked (they are not in READ COMMITTED).
+# Said on every new connection; {s} is how many seconds it waits for a lock. MySQL and MariaDB: a text that is too long is
+# refused, never cut, and gaps are locked (they are not in READ COMMITTED).
 ON_CONNECT = {
-    "sqlite": ("PRAGMA foreign_keys = ON", "PRAGMA busy_timeout = 30000"),
-    "postgresql": ("SET lock_timeout = '30s'",),
+    "sqlite": ("PRAGMA foreign_keys = ON", "PRAGMA busy_timeout = {s}000"),
+    "postgresql": ("SET lock_timeout = '{s}s'",),
     "mysql": (
         "SET SESSION sql_mode = CONCAT(@@sql_mode, ',STRICT_ALL_TABLES')",
         "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
-        "SET SESSION innodb_lock_wait_timeout = 30",
+        "SET SESSION innodb_lock_wait_timeout = {s}",
     ),
-    "mssql": ("SET LOCK_TIMEOUT 30000",),
+    "mssql": ("SET LOCK_TIMEOUT {s}000",),
 }
 
 # Keeps other writers out of a table until the transaction ends. Readers are let in, except by SQL Server, whose readers wait
@@ -58,6 +58,9 @@ ROW_ERRORS = {"mysql": {1644, 3819, 4025}, "mssql": {245, 515, 547, 2601, 2627, 
 # A missing permission, which PyMySQL files under the errors of a lost connection.
 DENIED = {"mysql": {1044, 1142, 1143, 1227, 1370}}
 
+# What a database says when waiting for somebody else's lock took too long.
+LOCK_WORDS = ("lock timeout", "lock wait timeout", "database is locked", "lock request time out")
+
 
 def create_engine(settings: config.Miracle) -> Engine:
     """An engine for the site's database; the password comes from its file."""
@@ -69,13 +72,13 @@ def create_engine(settings: config.Miracle) -> Engine:
         ) from error
     if settings.password_file:
         url = url.set(password=config.read_secret(settings.password_file, "database password"))
-    return engine_for(url.set(drivername=DRIVERS.get(url.drivername, url.drivername)))
+    return engine_for(url.set(drivername=DRIVERS.get(url.drivername, url.drivername)), settings.lock_wait_s)
 
 
-def engine_for(url: URL) -> Engine:
+def engine_for(url: URL, lock_wait_s: int = 30) -> Engine:
     """An engine whose transactions hold SQLite's write lock from their first statement on when they write."""
     engine = sa.create_engine(url, pool_pre_ping=True)
-    statements = ON_CONNECT.get(family(engine), ())
+    statements = [statement.format(s=lock_wait_s) for statement in ON_CONNECT.get(family(engine), ())]
 
     def connected(connection: Any, _: Any) -> None:
         if engine.dialect.name == "sqlite":
@@ -191,6 +194,12 @@ def unreachable_if_down(engine: Engine) -> Iterator[None]:
     except (exc.OperationalError, exc.InterfaceError) as error:
         if _code(error) in DENIED.get(family(engine), ()):
             raise _refused(place, error) from error
+        if any(words in said(error).lower() for words in LOCK_WORDS):
+            raise Unreachable(
+                f"somebody else holds what is to be written in the Miracle Service database ({place})",
+                seen=said(error),
+                next="let them finish, or end the program that hangs, then run this again; what was written before stays",
+            ) from error
         raise Unreachable(
             f"the Miracle Service database did not answer ({place})",
             seen=said(error),

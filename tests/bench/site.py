@@ -67,7 +67,7 @@ def database(name: str) -> Iterator[sa.URL | None]:
 
 
 @contextmanager
-def connected(*lookalike: str, database_url: sa.URL | None = None) -> Iterator[Bench]:
+def connected(*lookalike: str, database_url: sa.URL | None = None, lock_wait_s: int = 30) -> Iterator[Bench]:
     """Start a look-alike with these arguments and connect a site with an empty Miracle Service to it."""
     with tempfile.TemporaryDirectory(prefix="qbo-kit-bench-") as name:
         folder = Path(name)
@@ -84,7 +84,9 @@ def connected(*lookalike: str, database_url: sa.URL | None = None) -> Iterator[B
         ]
         with process.running("--generate", "7", "--realm", REALM, *app, *lookalike) as address:
             url = database_url or sa.make_url(f"sqlite:///{folder / 'miracle.db'}")
-            (folder / "bench.toml").write_text(_settings(address, servers.settings(url, folder / "database-password")))
+            (folder / "bench.toml").write_text(
+                _settings(address, f"lock_wait_s = {lock_wait_s}\n" + servers.settings(url, folder / "database-password"))
+            )
             bench = Bench(folder, address)
             engine = engine_for(url)
             reference.create_all(engine)

@@ -21,7 +21,8 @@ from sqlalchemy import exc
 
 from lab.world import image, world
 
-# $1: the image; $2: a folder to mount on; the rest: the server's start. A tmpfs carries the layer above the image.
+# $1: the image; $2: a folder to mount on; the rest: the server's start. A tmpfs carries the layer above the image; another one,
+# /small, is for databases that are to have little room.
 # The shell stays as the first process: one that changes its user, as the server does, no longer ends with its parent.
 BOX = """set -e
 mount -t tmpfs tmpfs "$2"
@@ -29,6 +30,8 @@ mkdir "$2/upper" "$2/work" "$2/root"
 mount -t overlay overlay -o "lowerdir=$1,upperdir=$2/upper,workdir=$2/work" "$2/root"
 mount --rbind /dev "$2/root/dev"
 mount -t proc proc "$2/root/proc"
+mkdir "$2/root/small"
+mount -t tmpfs -o "size=$SMALL" tmpfs "$2/root/small"
 root=$2/root
 shift 2
 chroot "$root" "$@"
@@ -70,6 +73,7 @@ KINDS = {
     ),
     "mariadb": Kind(MARIADB, "mysql", "mysql", "CREATE DATABASE {} CHARACTER SET utf8mb4"),
 }
+SMALL = "64m"
 DRIVERS = {"postgresql": "postgresql+psycopg", "mariadb": "mariadb+pymysql"}
 
 
@@ -79,6 +83,23 @@ class Server:
 
     kind: Kind
     url: sa.URL
+    root: Path
+
+    @contextmanager
+    def small_database(self) -> Iterator[tuple[sa.URL, Path]]:
+        """A fresh database whose tables lie on a disk of :data:`SMALL`, and that disk."""
+        name, small = f"t{secrets.token_hex(4)}", self.root / "small"
+        folder = small / name
+        folder.mkdir()
+        data = self.root / "var/lib" / ("postgresql" if self.kind.user == "postgres" else "mysql")
+        os.chown(folder, data.stat().st_uid, data.stat().st_gid)
+        if self.kind.user == "postgres":
+            self._execute(f"CREATE TABLESPACE {name} LOCATION '/small/{name}'")
+            self._execute(f"{self.kind.create.format(name)} TABLESPACE {name}")
+        else:
+            (data / name).symlink_to(f"/small/{name}")
+            self._execute(f"ALTER DATABASE {name} CHARACTER SET utf8mb4")
+        yield self.url.set(database=name), small
 
     @contextmanager
     def database(self) -> Iterator[sa.URL]:
@@ -117,7 +138,7 @@ def running(name: str, folder: Path) -> Iterator[Server]:
     with log.open("wb") as output:
         process = subprocess.Popen(
             [*alone, "/bin/sh", "-c", BOX, "box", str(root), str(folder), *inside],
-            env={"PATH": os.environ["PATH"], "PORT": str(port), "PASSWORD": password},
+            env={"PATH": os.environ["PATH"], "PORT": str(port), "PASSWORD": password, "SMALL": SMALL},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -125,7 +146,8 @@ def running(name: str, folder: Path) -> Iterator[Server]:
     try:
         url = sa.URL.create(DRIVERS[name], "kit", password, "127.0.0.1", port, kind.first_database)
         _wait(url, process, log)
-        yield Server(kind, url)
+        # As a process sees it that is inside; no mount of it shows outside.
+        yield Server(kind, url, Path(f"/proc/{process.pid}/root{folder}/root"))
     finally:
         process.kill()
         process.wait()
