@@ -1,23 +1,43 @@
-// Reading needs no script; this only adds a search box above long lists.
-for (const list of document.querySelectorAll("[data-find]")) {
-  const rows = [...list.querySelectorAll("[data-row]")];
-  if (rows.length < 12) continue;
-  const box = document.createElement("p"), label = document.createElement("label");
-  const input = document.createElement("input"), found = document.createElement("output");
-  box.className = "find";
-  input.type = "search";
-  input.id = "find-" + document.querySelectorAll(".find").length;
-  label.htmlFor = input.id;
-  label.textContent = "Show only lines with";
-  box.append(label, input, found);
-  list.before(box);
-  input.addEventListener("input", () => {
-    const wanted = input.value.trim().toLowerCase();
-    let left = 0;
-    for (const row of rows) {
-      row.hidden = !row.textContent.toLowerCase().includes(wanted);
-      left += !row.hidden;
-    }
-    found.textContent = wanted ? `${left} of ${rows.length}` : "";
+// Reading needs no script; this only adds what narrows a long page down: a search box above each long list, and one for all
+// findings, with a choice of the list they are about.
+const labelled = (text, field) => {
+  const label = document.createElement("label");
+  field.id = "find-" + document.querySelectorAll(".find label").length;
+  label.htmlFor = field.id;
+  label.textContent = text;
+  return [label, field];
+};
+const search = () => Object.assign(document.createElement("input"), { type: "search" });
+
+function narrowed(place, rows, fields, fits, after) {
+  const bar = document.createElement("p"), found = document.createElement("output");
+  bar.className = "find";
+  place.before(bar);
+  for (const [text, field] of fields) bar.append(...labelled(text, field));
+  bar.append(found);
+  bar.addEventListener("input", () => {
+    for (const row of rows) row.hidden = !fits(row);
+    const left = rows.filter(row => !row.hidden).length;
+    found.textContent = left < rows.length ? `${left} of ${rows.length}` : "";
+    after();
   });
+}
+
+const holds = (row, input) => row.textContent.toLowerCase().includes(input.value.trim().toLowerCase());
+
+for (const list of document.querySelectorAll("[data-find]")) {
+  const rows = [...list.querySelectorAll("[data-row]")], input = search();
+  if (rows.length >= 12) narrowed(list, rows, [["Show only lines with", input]], row => holds(row, input), () => {});
+}
+
+const findings = [...document.querySelectorAll("[data-list]")];
+if (findings.length >= 12) {
+  const input = search(), choice = document.createElement("select");
+  for (const name of ["", ...new Set(findings.map(row => row.dataset.list))]) choice.append(new Option(name || "all lists", name));
+  narrowed(document.querySelector("#findings"), findings, [["Show", choice], ["with", input]],
+    row => (!choice.value || row.dataset.list === choice.value) && holds(row, input),
+    () => {
+      for (const box of document.querySelectorAll("#findings .card:not([data-list]), #findings > section"))
+        box.hidden = !box.querySelector("[data-list]:not([hidden])");
+    });
 }

@@ -48,7 +48,7 @@ def judge(answer: Answer, findings: Sequence[Finding]) -> None:
     standing = rules.counts(list(findings))
     if standing["blocker"]:
         answer.outcome = "blocked"
-        answer.next = "correct what is listed under blockers, then run: qbo-sync audit"
+        answer.next = "correct what is listed under 'Must be corrected', then run: qbo-sync audit"
     elif standing["warning"]:
         answer.outcome = "attention"
         answer.next = "read the warnings, then run: qbo-sync plan"
