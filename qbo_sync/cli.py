@@ -20,7 +20,7 @@ from qbo_sync import __version__, config, report
 from qbo_sync.errors import KitError, UsageError, Waiting
 from qbo_sync.intuit import Connection, GrantState, authorize, connect_url, invitation_url
 from qbo_sync.switch import steps
-from qbo_sync.switch.model import Answer, Kind
+from qbo_sync.switch.model import Answer
 from qbo_sync.switch.steps import Outcome, Site
 from qbo_sync.web import serve as serve_pages
 from qbo_sync.web import serve_until
@@ -332,11 +332,12 @@ def import_(
     """Apply the plan and nothing else."""
     if plan_id and replan:
         raise typer.BadParameter("--plan and --replan exclude each other")
-    run(context, "import", lambda site: steps.import_(site, plan_id, replan=replan, progress=_progress))
 
+    def step(site: Site) -> Outcome:
+        with report.Bar(errors) as bar:
+            return steps.import_(site, plan_id, replan=replan, begin=bar.begin, progress=bar.wrote)
 
-def _progress(kind: Kind, rows: int) -> None:
-    errors.print(f"  {kind.value.replace('_', ' ')}: {rows} rows", markup=False, highlight=False)
+    run(context, "import", step)
 
 
 @app.command()

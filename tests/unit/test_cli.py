@@ -139,3 +139,32 @@ def test_a_dead_database_is_unreachable_not_a_fault_of_ours(acme: Acme) -> None:
     (acme.folder / "acme.toml").write_text(down)
     done = run(acme.folder, "profile", "check")
     assert (done.returncode, document(done)["outcome"]) == (7, "unreachable")
+
+
+def test_ctrl_c_ends_an_import_between_two_chunks(acme: Acme) -> None:  # noqa: F811
+    acme.mend()
+    run(acme.folder, "audit")
+    run(acme.folder, "plan")
+    command = [sys.executable, "-m", "qbo_sync.cli", "--config", str(acme.folder / "acme.toml"), "--format", "json", "import"]
+    importing = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "QBO_SYNC__IMPORT__CHUNK_ROWS": "1"},
+    )
+    assert importing.stderr is not None
+    importing.stderr.readline()
+    importing.send_signal(signal.SIGINT)
+    said, complained = importing.communicate(timeout=60)
+    assert importing.returncode == 1, complained
+    assert json.loads(said)["next"] == "run it again: qbo-sync import"
+    assert "nothing is half written" in complained
+    assert [row[0] for row in acme.sql("SELECT state FROM qbo_sync_run WHERE command = 'import'")] == ["stopped"]
+    part = len(acme.links())
+    assert part == len(acme.sql("SELECT 1 FROM qbo_sync_link WHERE state = 'matched'")) + len(
+        acme.sql("SELECT 1 FROM qbo_sync_row WHERE state = 'made'")
+    )
+    again = run(acme.folder, "import")
+    assert again.returncode in (0, 3), again.stderr
+    assert 0 < part < len(acme.links())

@@ -302,3 +302,35 @@ def test_a_reading_of_a_small_company_takes_two_requests(acme: Acme) -> None:
     before = acme.stats()["requests"]
     steps.audit(acme.site)
     assert acme.stats()["requests"] - before <= 2
+
+
+def test_many_linked_rows_that_are_gone_stop_an_import(acme: Acme) -> None:
+    """Another database, or one restored from before the import: nothing is marked as removed for good."""
+    import_all(acme)
+    acme.sql("DELETE FROM inventory_item")
+    acme.sql("DELETE FROM customer")
+    with pytest.raises(Blocked, match="linked rows are not in Miracle Service any more") as refused:
+        steps.import_(acme.site, "", replan=True, progress=quiet)
+    assert "the limit is 30 %" in refused.value.seen
+    assert "removed" not in {state for _, state in acme.links().values()}
+    settings = acme.folder / "acme.toml"
+    settings.write_text(settings.read_text() + "[limits]\npercent = 100\n")
+    marked = steps.import_(acme.site, "", replan=True, progress=quiet).answer.summary
+    assert marked["customer"]["removed"] > 10
+    assert "removed" in {state for _, state in acme.links("customer").values()}
+
+
+def test_a_discard_of_nearly_everything_is_refused(acme: Acme) -> None:
+    import_all(acme)
+    listed = [dict(row) for rows in steps.review(acme.site).tables.values() for row in rows]
+    with pytest.raises(Blocked, match="would be discarded"):
+        steps.discard(acme.site, [{**{k: str(v) for k, v in row.items()}, "decision": "discard"} for row in listed])
+    assert {state for _, state in acme.links().values()} == {"made", "matched", "decided"}
+
+
+def test_a_plan_imported_again_after_a_discard_makes_nothing_anew(acme: Acme) -> None:
+    import_all(acme)
+    listed = steps.review(acme.site).tables["Suppliers"][0]
+    steps.discard(acme.site, [{**{k: str(v) for k, v in listed.items()}, "decision": "discard"}])
+    assert written(steps.import_(acme.site, "", replan=False, progress=quiet)) == 0
+    assert listed["name"] not in names_in_miracle(acme, Kind.SUPPLIER)
