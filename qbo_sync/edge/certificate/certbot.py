@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
+import time
 from pathlib import Path
 
 from qbo_sync.edge.certificate import problems
@@ -11,6 +13,7 @@ from qbo_sync.edge.certificate.settings import Authority, Settings
 
 # An order with DNS records that have to spread takes minutes; one that takes longer has hung.
 PATIENCE_S = 900
+LOG = Path("/var/log/letsencrypt/letsencrypt.log")  # of the last run
 
 
 def arguments(settings: Settings, authority: Authority, *, rehearse: bool = False, force: bool = False) -> list[str]:
@@ -38,6 +41,7 @@ def run(settings: Settings, authority: Authority, *, rehearse: bool = False, for
     if authority.ca_file:
         environment["REQUESTS_CA_BUNDLE"] = authority.ca_file
     command = arguments(settings, authority, rehearse=rehearse, force=force)
+    began = time.time() - 1
     try:
         done = subprocess.run(
             command, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False, timeout=PATIENCE_S
@@ -46,7 +50,17 @@ def run(settings: Settings, authority: Authority, *, rehearse: bool = False, for
         return problems.of("unreachable", f"certbot did not end within {PATIENCE_S} s")
     except OSError as error:
         return problems.of("unknown", f"{settings.certbot} cannot be called: {error}")
-    return None if done.returncode == 0 else problems.explain(done.stderr + done.stdout)
+    return None if done.returncode == 0 else problems.explain(_raised(began) + done.stderr + done.stdout)
+
+
+def _raised(began: float) -> str:
+    """What ended the run, from its log: ``certonly`` prints the CA's sentence without the problem's type."""
+    try:
+        text = LOG.read_text(encoding="utf-8", errors="replace") if LOG.stat().st_mtime >= began else ""
+    except OSError:
+        return ""
+    found = re.findall(r"^acme\.messages\.Error: .*$", text, re.MULTILINE)
+    return f"{found[-1]}\n" if found else ""
 
 
 def server_of(lineage: Path) -> str:

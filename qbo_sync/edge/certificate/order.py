@@ -111,7 +111,9 @@ def _spent(left: budget.Left) -> problems.Problem:
     """The budget's refusal. Failed validations are the site's: every CA would meet them."""
     again = datetime.fromtimestamp(left.again_at, UTC).isoformat(timespec="minutes")
     refusal = problems.of("budget", f"{left.reason}; free again at {again}", until=left.again_at)
-    return replace(refusal, elsewhere="failed validations" not in left.reason)
+    if "failed validations" in left.reason:
+        return refusal
+    return replace(refusal, elsewhere=True, next="wait: it is tried again by itself")
 
 
 def probe(name: str, webroot: Path) -> str:

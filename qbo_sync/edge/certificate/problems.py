@@ -128,9 +128,12 @@ KINDS = {
 
 _LISTED = re.compile(r"^\s*Type:\s*(?P<type>\w+)", re.MULTILINE)
 _NAMED = re.compile(r"urn:ietf:params:acme:error:(?P<type>\w+)")
-_DETAIL = re.compile(r"(?:^\s*Detail:\s*|^Failed to renew certificate \S+ with error: )(?P<detail>.+)$", re.MULTILINE)
+_DETAIL = re.compile(
+    r"^(?:\s*Detail:\s*|acme\.messages\.Error: |Failed to renew certificate \S+ with error: )(?P<detail>.+)$", re.MULTILINE
+)
 _RETRY = re.compile(r"retry after (?P<day>\d{4}-\d\d-\d\d)[ T](?P<time>\d\d:\d\d:\d\d)", re.IGNORECASE)
 _SIGNS = (
+    ("serverInternal", re.compile(r"<Response \[5\d\d\]>")),
     ("disk", re.compile(r"No space left on device|Errno 28|Disk quota exceeded")),
     ("plugin", re.compile(r"PluginError|Cloudflare API|zone_id|Received response from server: |DNS server", re.IGNORECASE)),
     (
