@@ -19,6 +19,7 @@ import yaml
 from sqlalchemy import MetaData
 from sqlalchemy.dialects import postgresql
 
+from lab import checks as check_table
 from lab.intuit.known import KNOWN
 from qbo_sync import cli, errors
 from qbo_sync.edge.preflight import CATALOGUE
@@ -238,6 +239,15 @@ def checks() -> str:
     return table(("check", "what should be so", "what is looked at", "at worst it", "what to do"), rows)
 
 
+def check_tests() -> str:
+    """Which test builds each check's fault, and with what."""
+    rows = [
+        (code(id), fault, parts, f"`{path}`: " + ", ".join(map(code, tests)))
+        for id, (fault, parts, path, tests) in check_table.TESTS.items()
+    ]
+    return table(("check", "the fault", "built with", "test"), rows)
+
+
 # --- names ---------------------------------------------------------------------------------------------------------
 
 # What is called how in QuickBooks Online, what Miracle Service holds, and what the case is about. The first record is shown.
@@ -363,6 +373,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "profile": profile,
     "roles": roles,
     "checks": checks,
+    "check-tests": check_tests,
     "names": names,
     "intuit-known": intuit_known,
 }

@@ -12,8 +12,9 @@ import pytest
 import typer
 from pydantic import BaseModel
 
-from lab import documents
+from lab import checks, documents
 from qbo_sync import cli, config
+from qbo_sync.edge.preflight import CATALOGUE
 from qbo_sync.miracle import journal
 
 TOP = documents.TOP
@@ -223,3 +224,11 @@ def test_the_settings_example_is_complete_and_its_comments_are_the_defaults() ->
     }.items():
         assert shown in text
         assert shown.partition(" = ")[2] == str(default)
+
+
+def test_every_check_has_a_test_that_builds_its_fault() -> None:
+    """The table of docs/checks.md names tests that are there, one at least for each check of the catalogue."""
+    assert set(checks.TESTS) == set(CATALOGUE)
+    for _, _, path, tests in checks.TESTS.values():
+        text = (TOP / path).read_text(encoding="utf-8")
+        assert [name for name in tests if f"def {name}(" not in text] == []
