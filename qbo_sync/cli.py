@@ -152,9 +152,14 @@ def _unexpected(command: str, call: Call, site: Site | None, error: Exception) -
 
 
 @app.command()
-def doctor(context: typer.Context) -> None:
+def doctor(
+    context: typer.Context,
+    migrated: Annotated[bool | None, typer.Option(help="Say whether QuickBooks Desktop is migrated; it is remembered.")] = None,
+    vendor_asked: Annotated[bool | None, typer.Option(help="Say whether Miracle Service was asked; it is remembered.")] = None,
+) -> None:
     """Check everything this machine can see; change nothing."""
-    run(context, "doctor", steps.doctor)
+    said = {"desktop": migrated, "vendor": vendor_asked}
+    run(context, "doctor", lambda site: steps.doctor(site, said))
 
 
 @app.command()

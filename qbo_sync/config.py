@@ -174,6 +174,22 @@ class Limits(_Section):
     from_rows: int = Field(default=10, ge=0)
 
 
+class Edge(_Section):
+    """The way to the secure address, for ``doctor`` on the edge host; the role qbo_sync writes it from the site's names.
+
+    ``acme_directory`` is the CA that issues the certificate, ``acme_ca_file`` what its own web server is trusted by.
+    """
+
+    fqdn: str
+    zone: str
+    address: str
+    lan_address: str
+    resolver: str = ""
+    nameservers: tuple[str, ...] = ()
+    acme_directory: str = "https://acme-v02.api.letsencrypt.org/directory"
+    acme_ca_file: Path | None = None
+
+
 class Settings(BaseSettings):
     """All settings of one site."""
 
@@ -186,6 +202,7 @@ class Settings(BaseSettings):
     miracle: Miracle
     store: Store
     web: Web = Web()
+    edge: Edge | None = None
     imports: Import = Field(default=Import(), alias="import")
     limits: Limits = Limits()
 
@@ -234,6 +251,7 @@ def _anchor_paths(values: dict[str, Any], base: Path) -> None:
         "miracle": ("password_file",),
         "store": ("directory", "key_file"),
         "web": ("verifier_token_file",),
+        "edge": ("acme_ca_file",),
     }.items():
         table = values.get(section)
         if isinstance(table, dict):

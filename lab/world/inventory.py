@@ -139,6 +139,15 @@ def _connection() -> dict[str, Any]:
         "qbo_sync_client_secret_file": str(keys.CLIENT_SECRET),
         "qbo_sync_redirect_uri": CALLBACK,
         "qbo_sync_public_url": f"https://{FQDN}",
+        # Its root signs the CA's web server too.
+        "qbo_sync_edge": {
+            "fqdn": FQDN,
+            "zone": ZONE,
+            "address": ROUTER_WAN,
+            "lan_address": EDGE_LAN,
+            "acme_directory": f"https://acme.{LAB_ZONE}:14000/dir",
+            "acme_ca_file": "/etc/qbo-sync/lab.d/ca.pem",
+        },
         "qbo_sync_database_url": DATABASE_URL,
         "qbo_sync_database_password_file": str(keys.DATABASE_PASSWORD),
         "qbo_sync_profile": "reference",

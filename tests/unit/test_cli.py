@@ -168,3 +168,22 @@ def test_ctrl_c_ends_an_import_between_two_chunks(acme: Acme) -> None:  # noqa: 
     again = run(acme.folder, "import")
     assert again.returncode in (0, 3), again.stderr
     assert 0 < part < len(acme.links())
+
+
+def test_doctor_shows_the_guides_checklist_and_the_way_to_the_address(acme: Acme) -> None:  # noqa: F811
+    """On an edge host: four ticks, the checks that it can see, a page; what a person said stays said."""
+    edge = 'fqdn = "qbo.firm.local"\nzone = "firm.local"\naddress = "100.64.1.2"\nlan_address = "127.0.0.1"\n'
+    with (acme.folder / "acme.toml").open("a") as settings:
+        settings.write(f'\n[edge]\n{edge}acme_directory = "https://127.0.0.1:1/dir"\n')
+    document(run(acme.folder, "doctor", "--migrated", "--no-vendor-asked"))
+    answer = document(run(acme.folder, "doctor"))
+    assert answer["outcome"] == "attention"
+    ticks = {item["id"]: (item["result"], item["qbo"]) for item in answer["items"] if item["kind"] == "tick"}
+    assert len(ticks) == 4
+    assert ticks["QuickBooks Desktop is migrated to QuickBooks Online"][0] == "done"
+    assert "said not to be done" in ticks["Miracle Service knows and will change the accounting connection"][1]
+    checks = {item["id"][:3]: item["result"] for item in answer["items"] if item["kind"] == "check"}
+    assert {id: checks[id] for id in ("P01", "P09", "P21")} == dict.fromkeys(("P01", "P09", "P21"), "missing")
+    page = Path(answer["report"]["html"])
+    assert page.stat().st_mode & 0o077 == 0
+    assert "carrier-grade NAT" in page.read_text()

@@ -10,6 +10,7 @@ from typing import Any
 from qbo_sync.edge import state
 
 STEP = "checklist"
+_HTTPS, _PORTS = "The secure HTTPS sub-domain is there", "Ports 80 and 443 are forwarded"
 
 
 @dataclass(frozen=True)
@@ -72,9 +73,24 @@ def checklist(answers: Mapping[str, Mapping[str, Any]], results: Mapping[str, Ma
     """
     return [
         *asked(answers),
-        _proved("https", "The secure HTTPS sub-domain is there", results, "verify", "run prerequisites.yml, then verify.yml"),
-        _proved("ports", "Ports 80 and 443 are forwarded", results, "port_forward", "run prerequisites.yml"),
+        _proved("https", _HTTPS, results, "verify", "run prerequisites.yml, then verify.yml"),
+        _proved("ports", _PORTS, results, "port_forward", "run prerequisites.yml"),
     ]
+
+
+def seen_on_host(host: Mapping[str, Any], fqdn: str) -> list[Tick]:
+    """The other two ticks as far as the edge host sees them itself, from the facts of ``look.on_host``."""
+    shown = host["shown"].get("sha256", "")
+    lineage = host["certificate"]
+    covered = bool(lineage) and lineage["names"] == [fqdn] and lineage["days_left"] >= 0
+    back = bool(shown) and host["hairpin"].get("sha256") == shown
+    told = f"nginx shows a certificate, {lineage['days_left']} days left" if lineage else "there is no certificate"
+    who, look = "an IT professional", "verify.yml proves it from outside; prerequisites.yml makes it"
+    led = (
+        "the external address leads here" if back else "from inside it cannot be told: the external address does not answer here"
+    )
+    https = Tick("https", _HTTPS, covered and bool(shown), told if shown else "nginx shows no certificate", who, look)
+    return [https, Tick("ports", _PORTS, back, led, who, look)]
 
 
 def asked(answers: Mapping[str, Mapping[str, Any]]) -> list[Tick]:

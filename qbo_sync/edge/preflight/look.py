@@ -11,6 +11,7 @@ import hashlib
 import http.client
 import ipaddress
 import json
+import os
 import re
 import secrets
 import shutil
@@ -46,7 +47,7 @@ def listeners(port: int) -> set[str]:
 
 
 def owners(port: int) -> list[str]:
-    """The names of the programs that listen on a port; ``?`` for one that may not be looked at."""
+    """The names of the programs that listen on a port; ``?`` for one that only root may look at."""
     inodes = listeners(port)
     wanted = {f"socket:[{inode}]" for inode in inodes}
     names = set()
@@ -116,13 +117,13 @@ def _words(error: Exception) -> str:
 
 
 def tls(address: str, name: str, port: int = 443, timeout: float = TIMEOUT_S) -> dict[str, Any]:
-    """The certificate shown for a name: ``sha256`` of it; or ``problem``."""
+    """The certificate shown for a name, and ``sha256`` of it; or ``problem``."""
     try:
         with _connect((address, port), timeout, name) as channel:
             shown = channel.getpeercert(binary_form=True) or b""  # type: ignore[attr-defined]
     except (OSError, ValueError) as error:
         return {"problem": _words(error)}
-    return {"sha256": hashlib.sha256(shown).hexdigest()}
+    return {"sha256": hashlib.sha256(shown).hexdigest(), "pem": ssl.DER_cert_to_PEM_cert(shown)}
 
 
 def challenge(fqdn: str, addresses: list[str], webroot: str, port: int = 80) -> dict[str, dict[str, Any]]:
@@ -131,6 +132,8 @@ def challenge(fqdn: str, addresses: list[str], webroot: str, port: int = 80) -> 
     if not folder.is_dir():
         return {}
     path = folder / token
+    if not os.access(folder, os.W_OK):
+        return {}
     path.write_text(content, encoding="ascii")
     path.chmod(0o644)
     try:
@@ -225,15 +228,14 @@ def _icmp(probe: socket.socket, deadline: float) -> tuple[int, str] | None:
     return None
 
 
-def certificate(path: str) -> dict[str, Any]:
-    """Names and days left of a certificate, and the file's hash as it is shown; empty when there is none."""
-    if not Path(path).is_file() or not shutil.which("openssl"):
+def certificate(pem: str) -> dict[str, Any]:
+    """Names and days left of a certificate that somebody else signed; empty when there is none."""
+    asked = ("-noout", "-enddate", "-subject", "-issuer", "-ext", "subjectAltName")
+    shown = _output("openssl", "x509", *asked, text=pem) if pem else ""
+    found = dict(re.findall(r"^(notAfter|subject|issuer)=(.+)$", shown, re.MULTILINE))
+    if not found or found.get("subject", "") == found.get("issuer", "-"):
         return {}
-    shown = _output("openssl", "x509", "-in", path, "-noout", "-enddate", "-ext", "subjectAltName")
-    end = re.search(r"^notAfter=(.+)$", shown, re.MULTILINE)
-    if not end:
-        return {}
-    left = ssl.cert_time_to_seconds(end[1]) - time.time()
+    left = ssl.cert_time_to_seconds(found["notAfter"]) - time.time()
     return {"names": sorted(re.findall(r"DNS:([^\s,]+)", shown)), "days_left": int(left // 86400)}
 
 
@@ -265,9 +267,9 @@ def text(path: str) -> str:
         return ""
 
 
-def _output(*command: str) -> str:
+def _output(*command: str, text: str = "") -> str:
     try:
-        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=30).stdout.strip()
+        return subprocess.run(command, input=text, capture_output=True, text=True, check=False, timeout=30).stdout.strip()
     except OSError:
         return ""
 
@@ -275,6 +277,8 @@ def _output(*command: str) -> str:
 def on_host(asked: dict[str, Any]) -> dict[str, Any]:
     """All facts of the edge host, for the options of the role's module ``preflight_host``."""
     fqdn, ours = asked["fqdn"], {str(port): owners(port) for port in (80, 443)}
+    if os.geteuid() != 0:  # Only root sees whose sockets they are; nginx says so itself.
+        ours = {port: _named(port, fqdn) if programs == ["?"] else programs for port, programs in ours.items()}
     facts: dict[str, Any] = {
         "now": time.time(),
         "ports": ours,
@@ -282,7 +286,7 @@ def on_host(asked: dict[str, Any]) -> dict[str, Any]:
         "addresses": own_addresses(),
         "hops": hops(asked["way_to"]) if asked["way_to"] else [],
         "seen_address": seen_address(asked["echo_url"]) if asked["echo_url"] else "",
-        "certificate": certificate(f"{asked['letsencrypt']}/live/{fqdn}/fullchain.pem"),
+        "certificate": certificate(text(f"{asked['letsencrypt']}/live/{fqdn}/fullchain.pem")),
         "accounts": accounts(asked["letsencrypt"]),
         "budget": text(asked["budget"]),
         "challenges": {},
@@ -294,7 +298,14 @@ def on_host(asked: dict[str, Any]) -> dict[str, Any]:
     if ours["443"]:
         facts["shown"] = tls("127.0.0.1", fqdn)
         facts["hairpin"] = tls(asked["address"], fqdn)
+        facts["certificate"] = facts["certificate"] or certificate(facts["shown"].get("pem", ""))
     return facts
+
+
+def _named(port: str, fqdn: str) -> list[str]:
+    """The program that names itself in an answer."""
+    server = get(f"{'https' if port == '443' else 'http'}://{fqdn}/", "127.0.0.1").get("server", "")
+    return ["nginx"] if server.startswith("nginx") else ["?"]
 
 
 def from_outside(asked: dict[str, Any]) -> dict[str, Any]:

@@ -118,8 +118,11 @@ def _export(site: Site) -> bool | None:
         return None
 
 
-def doctor(site: Site) -> Outcome:
-    """Everything this machine can see: settings, secrets, database, Intuit, connection. Changes nothing."""
+def doctor(site: Site, said: Mapping[str, bool | None] | None = None) -> Outcome:
+    """Everything this machine can see: settings, secrets, database, Intuit, connection; on an edge host the way to it too.
+
+    Changes nothing but what a person has ``said`` of the guide's checklist, which is remembered in the site's store.
+    """
     checks: list[tuple[str, Callable[[], str]]] = [
         ("the client secret can be read", lambda: _secret(site.settings)),
         ("the Miracle Service database answers and fits the profile", lambda: _database(site)),
@@ -137,9 +140,34 @@ def doctor(site: Site) -> Outcome:
         answer.summary[word] += 1
         answer.items.append({"id": title, "kind": "check", "result": word, "qbo": seen, "remedy": remedy})
         answer.lines.append(f"{'✗' if remedy else '✓'} {title}: {seen}" + (f"\n    mend: {remedy}" if remedy else ""))
+    if site.settings.edge:
+        _way_to_it(site, site.settings.edge, answer, said or {})
     if answer.summary["missing"]:
         answer.outcome, answer.next = "attention", "mend what is missing, from the top"
     return Outcome(answer)
+
+
+def _way_to_it(site: Site, edge: config.Edge, answer: Answer, said: Mapping[str, bool | None]) -> None:
+    """Add the guide's Summary Checklist and the network's checks to the answer, and keep them as a page."""
+    # Here, since every other command does without the DNS library.
+    from qbo_sync.edge.preflight import page
+    from qbo_sync.switch.steps import network
+
+    ticks, checks = network.examine(site, edge, said)
+    for tick in ticks:
+        word = "done" if tick.done else "missing"
+        remedy = "" if tick.done else f"{tick.who}: {tick.remedy}"
+        answer.items.append({"id": tick.title, "kind": "tick", "result": word, "qbo": tick.seen, "remedy": remedy})
+        answer.summary[word] += 1
+    for check in checks:
+        word = page.mark(check)
+        remedy = "" if check.severity == "ok" else check.remedy
+        answer.items.append(
+            {"id": f"{check.id} {check.title}", "kind": "check", "result": word, "qbo": check.seen, "remedy": remedy}
+        )
+        answer.summary["missing" if word in ("missing", "later") else "done"] += 1
+    answer.lines += page.lines(ticks, checks)
+    answer.report = {"html": str(network.keep(site, edge, ticks, checks))}
 
 
 def _secret(settings: config.Settings) -> str:

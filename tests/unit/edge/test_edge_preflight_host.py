@@ -78,13 +78,13 @@ class Quiet(SimpleHTTPRequestHandler):
         return None
 
 
-def pem(folder: Path, names: tuple[str, ...] = (NAME,), days: int = 60) -> Path:
+def pem(folder: Path, names: tuple[str, ...] = (NAME,), days: int = 60, issuer: str = "a CA") -> Path:
     """A key and a certificate for these names that ends in so many days."""
     key = ec.generate_private_key(ec.SECP256R1())
     end = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=days, hours=1)
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
+    subject, signer = (x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]) for name in (names[0], issuer))
     made = (
-        x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number())
+        x509.CertificateBuilder(signer, subject, key.public_key(), x509.random_serial_number())
         .not_valid_before(end - datetime.timedelta(days=90))
         .not_valid_after(end)
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), critical=False)
@@ -341,11 +341,12 @@ def test_p22_the_last_try_is_kept(tmp_path: Path) -> None:
     ],
 )
 def test_p23_a_certificate_that_is_there(tmp_path: Path, names: tuple[str, ...], days: int, valid: bool, seen: str) -> None:
-    facts = {"certificate": look.certificate(str(pem(tmp_path, names, days)))}
+    facts = {"certificate": look.certificate(look.text(str(pem(tmp_path, names, days))))}
     check = machine.certificate_there(facts["certificate"], NAME)
     assert (check.id, check.severity, machine.valid_certificate(facts, NAME)) == ("P23", "info", valid)
     assert seen in check.seen
-    assert look.certificate(str(tmp_path / "none.pem")) == {}
+    assert look.certificate(look.text(str(tmp_path / "none.pem"))) == {}
+    assert look.certificate(look.text(str(pem(tmp_path, names, days, issuer=names[0])))) == {}  # a placeholder
 
 
 def test_p07_the_account_that_certbot_keeps_is_found(tmp_path: Path) -> None:
