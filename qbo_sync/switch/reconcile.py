@@ -14,7 +14,7 @@ from typing import Any
 from qbo_sync.switch import names
 from qbo_sync.switch.audit import Sides
 from qbo_sync.switch.match import REFERS_TO, TERM_NUMBERS, different_numbers
-from qbo_sync.switch.model import Decision, Kind, PlannedRow, Result, Row
+from qbo_sync.switch.model import Decision, Kind, PlannedRow, Record, Result, Row
 from qbo_sync.switch.shelf import Line, Shelf
 
 RESULTS = ("equal", "different", "only_qbo", "only_miracle")
@@ -71,22 +71,23 @@ def _pairs(sides: Sides, kind: Kind, rows: Sequence[PlannedRow]) -> Iterator[Com
     """Records that both sides have."""
     others = sides.books.rows[kind].find({row.miracle_id for row in rows})
     links = sides.books.links.of(kind, [row.qbo_id for row in rows])
-    referred = _Referred(sides, rows, others)
+    records = sides.company.records[kind].find([row.qbo_id for row in rows])
+    referred = _Referred(sides, records, others)
     for row in rows:
-        other = others[row.miracle_id]
+        record, other = records[row.qbo_id], others[row.miracle_id]
         reason = ""
         if kind is Kind.PAYMENT_TERM:
             # Terms are one when their numbers are one, whatever they are called.
-            reason = different_numbers(row.fields, other.fields)
+            reason = different_numbers(record.fields, other.fields)
         elif links.get(row.qbo_id, ("", ""))[1] != "decided" and names.normal_path(row.path) != names.normal_path(other.path):
             reason = f"named '{other.path}' there"
-        details = (*_fields(row, other), *referred.differences(row, other))
+        details = (*_fields(record, other), *referred.differences(record, other))
         yield Compared(kind, row.qbo_id, row.miracle_id, row.path, "different" if reason else "equal", reason, details)
 
 
-def _fields(row: PlannedRow, other: Row) -> Iterator[Difference]:
+def _fields(record: Record, other: Row) -> Iterator[Difference]:
     """The fields that both sides know, and that do not say the same."""
-    for field, qbo in row.fields.items():
+    for field, qbo in record.fields.items():
         if field in other.fields and field not in _LEFT_OUT and not same(field, qbo, other.fields[field]):
             yield Difference(field, _say(qbo), _say(other.fields[field]))
 
@@ -94,19 +95,19 @@ def _fields(row: PlannedRow, other: Row) -> Iterator[Difference]:
 class _Referred:
     """What the references of some records lead to, on both sides."""
 
-    def __init__(self, sides: Sides, rows: Sequence[PlannedRow], others: Mapping[str, Row]) -> None:
+    def __init__(self, sides: Sides, records: Mapping[str, Record], others: Mapping[str, Row]) -> None:
         self._qbo: dict[str, dict[str, PlannedRow]] = {}
         self._miracle: dict[str, dict[str, Row]] = {}
         for field, kind in REFERS_TO.items():
-            if wanted := {row.references[field] for row in rows if row.references.get(field)}:
+            if wanted := {each.references[field] for each in records.values() if each.references.get(field)}:
                 there = {_say(other.fields.get(field)) for other in others.values()} - {""}
                 self._qbo[field] = sides.rows.of(kind).find(wanted)
                 self._miracle[field] = sides.books.rows[kind].find(there)
 
-    def differences(self, row: PlannedRow, other: Row) -> Iterator[Difference]:
+    def differences(self, record: Record, other: Row) -> Iterator[Difference]:
         """References to a record that Miracle Service has, but that lead elsewhere there."""
         for field, found in self._qbo.items():
-            target = found.get(row.references.get(field, ""))
+            target = found.get(record.references.get(field, ""))
             there = _say(other.fields.get(field))
             if target and target.result in _IN_BOTH and field in other.fields and there != target.miracle_id:
                 leads_to = self._miracle[field].get(there)

@@ -36,7 +36,13 @@ def test_every_record_is_told_once_by_where_it_is() -> None:
     assert found["equal", "Amy"].details == ()
 
 
-def test_differences_are_named_field_by_field_and_references_by_their_names() -> None:
+LINKED = {("customer", "1"): ("10", "made"), ("payment_term", "3"): ("7", "matched")}
+
+
+@pytest.mark.parametrize("links", [{}, LINKED], ids=["matched now", "linked before"])
+def test_differences_are_named_field_by_field_and_references_by_their_names(
+    links: dict[tuple[str, str], tuple[str, str]],
+) -> None:
     address = {"Line1": "4581 Finch St.", "City": "Bayshore"}
     amy = make.customer("1", "Amy", BillAddr=address, SalesTermRef={"value": "3"}, Taxable=False)
     fields = {"bill_line1": "Finch Street 4581", "bill_city": "bayshore", "payment_term_id": 8, "taxable": True}
@@ -44,6 +50,7 @@ def test_differences_are_named_field_by_field_and_references_by_their_names() ->
     found = compared(
         {Kind.CUSTOMER: [amy], Kind.PAYMENT_TERM: [NET_30]},
         {Kind.CUSTOMER: [make.row(Kind.CUSTOMER, "10", "Amy", **fields)], Kind.PAYMENT_TERM: terms},
+        links=links,
     )
     details = found["equal", "Amy"].details
     assert [(d.field, d.qbo, d.miracle) for d in details] == [
