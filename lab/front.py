@@ -21,7 +21,8 @@ USAGE = """usage: ./kit COMMAND [ARGUMENTS]
   bench intuit [--million]    measure reading a large company, beside another client
   bench import                measure importing it
   bench audit [--rules]       measure the audit beyond the reading; name the slowest rules
-  bench kills|refresh_kills   kill imports, and renewals of the connection, again and again
+  bench kills|refresh_kills   disturb imports, and renewals of the connection, again and again
+  bench machine               any order of edits, imports, interruptions and undos, on a database of your choice
   bench year                  a year in the life of the certificate; writes docs/year.md
   bench faults                meet every fault of Intuit at every request; writes docs/faults.md
   bench disturbed [CASES]     disturb and kill readings in every way
@@ -66,6 +67,7 @@ BENCHES = {
     "audit": "tests.bench.auditing",
     "year": "tests.bench.year",
     "kills": "tests.bench.kills",
+    "machine": "tests.bench.machine",
 }
 
 

@@ -1,21 +1,24 @@
 """Any order of edits on both sides, plans, imports, interruptions and undos: nothing is doubled, lost or overwritten.
 
-The QuickBooks side is a reading built by hand, Miracle Service a real SQLite database with users of its own.
+The QuickBooks side is a reading built by hand, Miracle Service a real database with users of its own. `./kit bench machine` walks
+much further.
 """
 
 from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from qbo_sync import config
 from qbo_sync.errors import Blocked
@@ -28,6 +31,7 @@ from qbo_sync.switch import plan as planning
 from qbo_sync.switch.model import Kind, Result
 from qbo_sync.switch.names import normal
 from qbo_sync.switch.store import new_id
+from tests.databases import servers
 from tests.unit.switch import sides
 
 SETTINGS = """site = "machine"
@@ -39,8 +43,7 @@ client_id = "app"
 client_secret_file = "secret"
 redirect_uri = "http://localhost:8021/qbo/callback"
 [miracle]
-database_url = "sqlite:///{folder}/miracle.db"
-[store]
+{database}[store]
 directory = "{folder}/store"
 """
 
@@ -59,15 +62,24 @@ class Site(steps.Site):
 
 
 class Machine(RuleBasedStateMachine):
-    """``qbo``: raw customers by id. ``users``: what users of Miracle Service last wrote, by row id."""
+    """``qbo``: raw customers by id. ``users``: what users of Miracle Service last wrote, by row id.
+
+    ``fresh`` makes a database for each walk; a SQLite file unless a server's is given.
+    """
+
+    fresh: Callable[[Path], AbstractContextManager[sa.URL]] = staticmethod(
+        lambda folder: nullcontext(sa.make_url(f"sqlite:///{folder / 'miracle.db'}"))
+    )
 
     def __init__(self) -> None:
         super().__init__()
-        self.folder = tempfile.TemporaryDirectory(prefix="qbo-kit-machine-")
-        path = Path(self.folder.name) / "machine.toml"
-        path.write_text(SETTINGS.format(folder=self.folder.name))
+        self.stack = ExitStack()
+        folder = Path(self.stack.enter_context(tempfile.TemporaryDirectory(prefix="qbo-kit-machine-")))
+        url = self.stack.enter_context(self.fresh(folder))
+        path = folder / "machine.toml"
+        path.write_text(SETTINGS.format(folder=folder, database=servers.settings(url, folder / "database-password")))
         self.site = Site(config.load(path))
-        self.engine = engine_for(sa.make_url(self.site.settings.miracle.database_url))
+        self.engine = engine_for(url)
         reference.create_all(self.engine)
         self.miracle = Miracle.open(self.site.settings, self.site.realm)
         self.qbo: dict[str, dict[str, Any]] = {}
@@ -77,7 +89,7 @@ class Machine(RuleBasedStateMachine):
     def teardown(self) -> None:
         self.miracle.engine.dispose()
         self.engine.dispose()
-        self.folder.cleanup()
+        self.stack.close()
 
     # --- QuickBooks ------------------------------------------------------------------------------------------------
 
@@ -212,5 +224,27 @@ class Machine(RuleBasedStateMachine):
         return sorted({row.run_id for row in self.miracle.made()})
 
 
-TestMachine = Machine.TestCase
-TestMachine.settings = settings(max_examples=15, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck))
+def walk(examples: int, steps_each: int, server: servers.Server | None = None) -> None:
+    """Take so many walks; on a server, each in a database of its own."""
+
+    class Walk(Machine):
+        if server is not None:
+            fresh = staticmethod(lambda _: server.database())
+
+    limits = settings(
+        max_examples=examples,
+        stateful_step_count=steps_each,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    run_state_machine_as_test(Walk, settings=limits)  # type: ignore[no-untyped-call]
+
+
+def test_any_order_on_sqlite() -> None:
+    walk(15, 20)
+
+
+@pytest.mark.parametrize("name", ["postgresql", "mariadb"])
+def test_any_order_on_a_server(name: str, database_servers: Callable[[str], servers.Server]) -> None:
+    walk(4, 15, database_servers(name))
