@@ -8,19 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from lab.intuit.company import Company, Row
-from lab.intuit.schema import ENTITIES, ONE_NAME_SPACE
+from lab.intuit.schema import ENTITIES, LIST_REFERENCES, ONE_NAME_SPACE
 
 # A company never shows none of these; whatever a folder lacks of them is filled.
 INACTIVE_KINDS = ("Customer", "Vendor", "Item", "Term", "PaymentMethod", "Class", "CustomerType")
 INACTIVE_ROWS = 4
-LIST_REFERENCES = {
-    "SalesTermRef": "Term",
-    "TermRef": "Term",
-    "PaymentMethodRef": "PaymentMethod",
-    "CustomerTypeRef": "CustomerType",
-    "DefaultTaxCodeRef": "TaxCode",
-    "PrefVendorRef": "Vendor",
-}
 
 
 class LoadError(ValueError):

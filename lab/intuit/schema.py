@@ -103,3 +103,13 @@ BY_LOWER = {entity.name.lower(): entity for entity in _ENTITIES}
 
 # The three entities that share one name space (fact 2.5): a name taken in one is taken in all.
 ONE_NAME_SPACE = ("Customer", "Vendor", "Employee")
+
+# What list records refer to, by property.
+LIST_REFERENCES = {
+    "SalesTermRef": "Term",
+    "TermRef": "Term",
+    "PaymentMethodRef": "PaymentMethod",
+    "CustomerTypeRef": "CustomerType",
+    "DefaultTaxCodeRef": "TaxCode",
+    "PrefVendorRef": "Vendor",
+}

@@ -72,7 +72,7 @@ def new(company: Company, entity: Entity, given: Row, clock: Clock) -> Row:
         extra.pop("TxnTaxDetail", None)
     row = {"CurrencyRef": USD, "TxnDate": today, "CustomField": [], **extra, **given}
     row.setdefault("Line", [])
-    _named(company, row)
+    _named(company, row, new=True)
     if entity.name in SALES_FORMS:
         row.setdefault("DocNumber", _next_number(company))
         _from_customer(company, row)
@@ -108,7 +108,7 @@ def settled(company: Company, entity: Entity, row: Row, last_line: int) -> Row:
 def changed(company: Company, entity: Entity, held: Row, changes: Row) -> Row:
     """The row after an update. What was not sent stays, in a full update too (recorded for a sales receipt)."""
     row = {**held, **changes}
-    _named(company, row)
+    _named(company, row, new=False)
     if "Line" not in changes:
         return row
     return settled(company, entity, row, max([0, *(int(line["Id"]) for line in held.get("Line", []) if "Id" in line)]))
@@ -143,7 +143,7 @@ def _line(company: Company, line: Row) -> Row:
     line = dict(line)
     if isinstance(line.get(kind), dict):
         line[kind] = dict(line[kind])
-        _named(company, line[kind])
+        _named(company, line[kind], new="Id" not in line)
         if kind in TAXED:
             line[kind]["TaxCodeRef"] = _tax_code(company, line[kind].get("TaxCodeRef"))
     return line
@@ -161,14 +161,16 @@ def _tax_code(company: Company, given: Row | None) -> Row:
     return given or {"value": "NON"}
 
 
-def _named(company: Company, row: Row) -> None:
-    """Each reference carries its record's name; one to a record that is not there is refused."""
+def _named(company: Company, row: Row, *, new: bool) -> None:
+    """Each reference carries its record's name; one to nothing is refused, and a new one to an inactive record."""
     for name, kind in _REFERENCES.items():
         if name not in row:
             continue
         target = company[kind].get(str(row[name].get("value")))
         if target is None:
             raise faults.invalid_reference(name)
+        if new and target.get("Active") is False:
+            raise faults.object_not_found()
         row[name] = {
             "value": target["Id"],
             "name": target.get("DisplayName") or target.get("FullyQualifiedName") or target["Name"],

@@ -11,7 +11,7 @@ from lab.intuit.clock import Clock, row_time
 from lab.intuit.company import Company, Row
 from lab.intuit.properties import DEFAULTS, KNOWN, LENGTHS
 from lab.intuit.rows import number_of
-from lab.intuit.schema import ONE_NAME_SPACE, Entity
+from lab.intuit.schema import LIST_REFERENCES, ONE_NAME_SPACE, Entity
 
 DELETED = " (deleted)"
 SERVER_GIVEN = frozenset({"MetaData", "SyncToken", "sparse", "domain", "FullyQualifiedName", "Level"})
@@ -98,6 +98,7 @@ def _create(company: Company, entity: Entity, sent: Row, clock: Clock) -> bytes:
         return company[entity.name].rows[number_of(row["Id"])]
     shared = ONE_NAME_SPACE if entity.name in ONE_NAME_SPACE else (entity.name,)
     row = {**DEFAULTS[entity.name](), **without_empty(given), **_stamp(company, shared, clock), "Active": True}
+    _check_references(company, entity, given)
     _complete(company, entity, row, sent)
     if entity.name == "Customer" and (code := _default_tax_code(company)):
         row.setdefault("DefaultTaxCodeRef", code)
@@ -119,6 +120,7 @@ def _update(company: Company, entity: Entity, sent: Row, clock: Clock) -> bytes:
     if entity.name in transactions.KINDS:
         row = without_empty(transactions.changed(company, entity, held, changes))
         return _put_next(company, entity, row, clock) if row != held else company[entity.name].rows[number_of(held["Id"])]
+    _check_references(company, entity, {name: value for name, value in changes.items() if value != held.get(name)})
     row = without_empty({**(held if sent.get("sparse") else _kept_by_full_update(entity, held)), **changes})
     if changes.get(entity.label) and "PrintOnCheckName" in held and not sent.get("PrintOnCheckName") and not sent.get("sparse"):
         row["PrintOnCheckName"] = changes[entity.label]
@@ -156,6 +158,18 @@ def _inactivate(entity: Entity, row: Row) -> None:
         raise faults.business("You can't make a record with a balance inactive.", "6220")
     if not row[entity.label].endswith(DELETED):
         row[entity.label] += DELETED
+
+
+def _check_references(company: Company, entity: Entity, changes: Row) -> None:
+    """What a change names must be there, and a parent must be active too."""
+    for name, kind in LIST_REFERENCES.items():
+        reference = changes.get(name)
+        if isinstance(reference, dict) and company[kind].raw(str(reference.get("value"))) is None:
+            raise faults.invalid_reference(name)
+    parent = changes.get("ParentRef")
+    held = company[entity.name].get(str(parent.get("value"))) if isinstance(parent, dict) else None
+    if held is not None and held.get("Active") is False:
+        raise faults.object_not_found()
 
 
 def _complete(company: Company, entity: Entity, row: Row, created_with: Row) -> None:

@@ -22,7 +22,9 @@ WITH_ACTIVE = frozenset(
     | {"PaymentMethod", "TaxCode", "TaxRate", "Term", "Vendor"}
 )
 # Lists that hardly ever fill a page: asking for it at once costs less than counting first.
-SMALL = frozenset({"Class", "CustomerType", "Department", "PaymentMethod", "TaxAgency", "TaxCode", "TaxRate", "Term"})
+SMALL = frozenset(
+    {"Account", "Class", "CustomerType", "Department", "Employee", "PaymentMethod", "TaxAgency", "TaxCode", "TaxRate", "Term"}
+)
 # One object for the whole company; such a query takes neither order nor page.
 SINGLE = frozenset({"CompanyInfo", "Preferences"})
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import requests
 
 from lab import child
-from tests.bench.reading import peak_mb
+from tests.bench.readers import peak_mb
 
 SIZES = [600_000, 50_000, 350_000]
 ENTITIES = ("Customer", "Vendor", "Item")

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import requests
 import sqlalchemy as sa
@@ -21,6 +22,7 @@ from tests.databases import servers
 
 REALM = "4620816365"
 CLIENT = ("app", "s3cret")
+REDIRECT_URI = "http://localhost:8021/qbo/callback"
 
 
 @dataclass
@@ -37,14 +39,16 @@ class Bench:
 
     def connect(self) -> None:
         """Give the site a fresh grant."""
-        grant = requests.post(f"{self.address}/lab/token", json={"realm": REALM}, timeout=60).json()
+        grant = self.post("token", {"realm": REALM})
         connection = Connection(self.site.settings)
         connection.adopt(REALM, grant["refresh_token"])
         connection.close()
 
-    def post(self, verb: str, document: object) -> None:
-        """Tell the look-alike's admin interface."""
-        requests.post(f"{self.address}/lab/{verb}", json=document, timeout=60).raise_for_status()
+    def post(self, verb: str, document: object) -> Any:
+        """Tell the look-alike's admin interface, and what it answers."""
+        answer = requests.post(f"{self.address}/lab/{verb}", json=document, timeout=60)
+        answer.raise_for_status()
+        return answer.json()
 
     def stats(self) -> dict[str, int]:
         """The look-alike's counters."""
@@ -107,7 +111,7 @@ discovery_url = "{address}/.well-known/openid_configuration"
 api_url = "{address}"
 client_id = "app"
 client_secret_file = "client-secret"
-redirect_uri = "http://localhost:8021/qbo/callback"
+redirect_uri = "{REDIRECT_URI}"
 [miracle]
 {miracle}[store]
 directory = "store"

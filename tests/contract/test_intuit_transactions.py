@@ -162,3 +162,15 @@ def test_a_line_of_a_us_company_is_taxed_or_not(intuit: Caller, customer: dict[s
 
     assert invoice("TAX").status_code == 200
     assert intuit.error(invoice("3"))["code"] == "6100"
+
+
+def test_only_active_records_go_into_new_transactions_and_inactive_ones_stay_in_old(
+    intuit: Caller, customer: dict[str, Any], item: dict[str, Any]
+) -> None:
+    invoice = {"CustomerRef": {"value": customer["Id"]}, "Line": [sale(item, 10)]}
+    made = intuit.post("invoice", invoice).json()["Invoice"]
+    intuit.post("item", {"Id": item["Id"], "SyncToken": item["SyncToken"], "sparse": True, "Active": False}).raise_for_status()
+    assert intuit.error(intuit.post("invoice", invoice))["code"] == "610"
+    changed = {"Id": made["Id"], "SyncToken": made["SyncToken"], "sparse": True, "Line": made["Line"]}
+    new = intuit.post("invoice", {**changed, "PrivateNote": "Still there"}).json()["Invoice"]
+    assert new["Line"][0]["SalesItemLineDetail"]["ItemRef"]["name"] == f"{item['Name']} (deleted)"

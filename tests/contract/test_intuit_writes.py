@@ -257,3 +257,13 @@ def test_change_data_capture_ends_at_a_thousand_and_knows_no_taxes(intuit: Calle
     assert times == sorted(times)
     for kind in ("TaxCode", "TaxRate", "CustomerType"):
         assert intuit.error(intuit.get("cdc", entities=kind, changedSince="2026-02-28T00:00:00-08:00"))["code"] == "500"
+
+
+def test_what_a_record_names_must_be_there_and_its_parent_active(intuit: Caller) -> None:
+    gone = first(intuit, "Customer", "where Active = false")
+    new = {"DisplayName": "Quist Annex", "Job": True, "ParentRef": {"value": gone["Id"]}}
+    assert intuit.error(intuit.post("customer", new))["code"] == "610"
+    assert intuit.error(intuit.post("customer", {"DisplayName": "Quist", "SalesTermRef": {"value": "999"}}))["code"] == "2500"
+    row = first(intuit, "Vendor")
+    assert intuit.error(intuit.post("vendor", change(row, TermRef={"value": "999"})))["code"] == "2500"
+    assert intuit.post("vendor", change(row, TermRef={"value": "3"})).status_code == 200
