@@ -25,7 +25,7 @@ from qbo_sync import cli, errors
 from qbo_sync.edge.preflight import CATALOGUE
 from qbo_sync.miracle import journal, reference
 from qbo_sync.switch import match, translate
-from qbo_sync.switch.audit import RULES
+from qbo_sync.switch.audit import RULES, Sides, audit
 from qbo_sync.switch.codec import Links, Records, Rows
 from qbo_sync.switch.model import Kind, PlannedRow, Row
 from qbo_sync.switch.read import Books, Company
@@ -255,6 +255,8 @@ NAMES: tuple[tuple[str, Sequence[str], Sequence[str]], ...] = (
     ("the same name", ["Acme Plumbing"], ["Acme Plumbing"]),
     ("other capitals", ["ACME PLUMBING"], ["Acme Plumbing"]),
     ("a space at the end", ["Acme Plumbing "], ["Acme Plumbing"]),
+    ("a space at the beginning", [" Acme Plumbing"], ["Acme Plumbing"]),
+    ("a space that does not break", ["Acme\u00a0Plumbing"], ["Acme Plumbing"]),
     ("two spaces inside", ["Acme  Plumbing"], ["Acme Plumbing"]),
     ("wide letters", ["Ａｃｍｅ"], ["Acme"]),
     ("ß and ss", ["Straßer"], ["STRASSER"]),
@@ -262,13 +264,22 @@ NAMES: tuple[tuple[str, Sequence[str], Sequence[str]], ...] = (
     ("é and e", ["Café Rouge"], ["Cafe Rouge"]),
     ("a straight apostrophe, and a curly one", ["Amy's Bird Sanctuary"], ["Amy’s Bird Sanctuary"]),
     ("an apostrophe, and none", ["O'Brien Electric"], ["OBrien Electric"]),
+    ("a backslash, a percent sign, quotes", ['Back\\Slash 100% "A"'], ['Back\\Slash 100% "A"']),
+    ("& and the word for it", ["Smith & Sons"], ["Smith and Sons"]),
+    ("a Cyrillic letter that looks like a Latin one", ["\u0410cme Plumbing"], ["Acme Plumbing"]),
+    ("a character without width", ["Acme\u200bPlumbing"], ["Acme Plumbing"]),
     ("an emoji", ["Sparks ⚡ Electric"], ["Sparks ⚡ Electric"]),
     ("an emoji, and none", ["Sparks ⚡ Electric"], ["Sparks Electric"]),
     ("right to left", ["מוסך אבי"], ["מוסך אבי"]),
+    ("an emoji of several, joined", ["\U0001f469\u200d\U0001f527 Wrench"], ["\U0001f469\u200d\U0001f527 Wrench"]),
     ("right to left, with an invisible mark", ["מוסך אבי\u200f"], ["מוסך אבי"]),
     ("a legal form more", ["Acme Plumbing, Inc."], ["Acme Plumbing"]),
     ("another order of words", ["Rodriguez, Alex"], ["Alex Rodriguez"]),
     ("a number at the end, QuickBooks Desktop's habit", ["Alex Rodriguez 123"], ["Alex Rodriguez"]),
+    ("the same the other way round", ["Alex Rodriguez"], ["Alex Rodriguez 123"]),
+    ("named as if it were deleted", ["Alex Rodriguez (deleted)"], ["Alex Rodriguez"]),
+    ("a micro sign is no m", ["Capacitor 5 \u00b5F"], ["Capacitor 5 mF"]),
+    ("below a parent here, alone there", ["Town House:Pool"], ["Town House", "Pool"]),
     ("the same name below another parent", ["Beach House:Pool"], ["Town House:Pool", "Beach House"]),
     ("the same name below the same parent", ["Town House:Pool"], ["Town House", "Town House:Pool", "Beach House:Pool"]),
     ("the name of a supplier", ["Tim Lee"], ["supplier Tim Lee"]),
@@ -283,22 +294,23 @@ COLUMN_LENGTH = 500
 
 
 def names() -> str:
-    """What the match makes of each name, as it is today."""
+    """What the match makes of each name, as it is today, and which rules of the audit speak of it."""
     rows = []
     for case, ours, theirs in NAMES:
-        first = _matched(ours, theirs)
+        first, rules = _looked_up(ours, theirs)
         shown = [", ".join(code(visible(name)) for name in side) or "nothing" for side in (ours, theirs)]
-        rows.append((case, *shown, f"**{first.result.value}**", visible(first.reason)))
-    return table(("case", "QuickBooks Online", "Miracle Service", "result", "why"), rows)
+        rows.append((case, *shown, f"**{first.result.value}**", visible(first.reason), ", ".join(map(code, rules))))
+    return table(("case", "QuickBooks Online", "Miracle Service", "result", "why", "the audit says"), rows)
 
 
-def _matched(ours: Sequence[str], theirs: Sequence[str]) -> PlannedRow:
-    """What becomes of the first of the customers called ``ours``."""
+def _looked_up(ours: Sequence[str], theirs: Sequence[str]) -> tuple[PlannedRow, list[str]]:
+    """What becomes of the first of the customers called ``ours``, and the rules that fire, those on what is new or gone aside."""
     parents = sorted({name.rpartition(":")[0] for name in ours} - {""})
     ids = {name: str(n) for n, name in enumerate([*parents, *ours], start=1)}
     company = _company([_customer(ids[name], name, ids.get(name.rpartition(":")[0], "")) for name in ids])
-    found = match.match(company, _books(theirs))
-    return next(row for row in found if row.qbo_id == ids[ours[0]])
+    sides = Sides(company, books := _books(theirs), match.match(company, books))
+    rules = {f.rule for f in audit(sides, {}) if f.rule.startswith(("NAM", "LST"))} - {"LST-001", "LST-002", "LST-008"}
+    return next(row for row in sides.rows if row.qbo_id == ids[ours[0]]), sorted(rules)
 
 
 def _customer(qbo_id: str, path: str, parent: str) -> dict[str, Any]:
@@ -329,7 +341,9 @@ def _books(paths: Sequence[str]) -> Books:
     for number, path in enumerate(paths, start=1):
         kind = Kind.SUPPLIER if path.startswith("supplier ") else Kind.CUSTOMER
         name = path.removeprefix("supplier ")
-        rows[kind].append(Row(kind, str(number), name.rpartition(":")[2], name, {"name": name.rpartition(":")[2]}))
+        parent, _, own = name.rpartition(":")
+        above = next((n for n, path in enumerate(paths, start=1) if path == parent), number if parent else None)
+        rows[kind].append(Row(kind, str(number), own, name, {"name": own, "parent_id": above}))
     return Books(
         rows=listings(Rows(), rows, keyed=True),
         taxes=[],
@@ -351,7 +365,8 @@ def visible(text: str) -> str:
     if len(text) > 100:
         return f"{text[:10]}… ({len(text)} characters)"
     text = re.sub(r"^ +| +$| {2,}", lambda found: "␣" * len(found[0]), text)
-    return "".join(f"<U+{ord(c):04X}>" if unicodedata.category(c) in ("Cc", "Cf", "Mn") else c for c in text)
+    unseen = ("Cc", "Cf", "Mn", "Zs")
+    return "".join(f"<U+{ord(c):04X}>" if unicodedata.category(c) in unseen and c != " " else c for c in text)
 
 
 # --- the Intuit look-alike -----------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ _ALIKE = dict(zip("АВЕКМНОРСТУХЅІЈаеорсухѕіјΑΒΕΖΗ�
 # The same where case is folded. Not the Greek M, whose small letter is the sign for a millionth.
 _LOOK_ALIKES = {ord(c.casefold()): latin.lower() for c, latin in _ALIKE.items() if c.casefold() != "\u03bc"}
 _ACCENTS = range(0x0300, 0x0370)
+_DELETED = " (deleted)"  # what QuickBooks Online appends to the name of an inactive record, and may leave there afterwards
 _JOINERS = "\u200c\u200d"
 _LEGAL_FORMS = {"inc", "incorporated", "llc", "ltd", "limited", "co", "company", "corp", "corporation", "gmbh", "pty", "plc"}
 
@@ -36,8 +37,11 @@ def parent_of(path: str) -> str:
 
 
 def loose(name: str) -> str:
-    """``name`` without punctuation, accents, legal form, word order; look-alike letters as Latin. Empty when nothing is left."""
-    text = normal(name)
+    """``name`` without punctuation, accents, legal form, "(deleted)", word order; look-alike letters as Latin.
+
+    Empty when nothing is left.
+    """
+    text = normal(name).removesuffix(_DELETED)
     if not text.isascii():
         text = _plain_letters(text)
     words = _NOT_WORD.sub(" ", _APOSTROPHES.sub("", text.replace("&", " and "))).split()

@@ -42,7 +42,8 @@ def numbered(sides: Sides) -> Iterator[Hit]:
 def untidy(sides: Sides) -> Iterator[Hit]:
     """Spaces nobody sees."""
     for record in sides.records():
-        if record.name != " ".join(record.name.split(" ")).strip() or "  " in record.name:
+        tidy = record.name.strip()
+        if tidy and (record.name != tidy or "  " in tidy):
             yield hit(record, f"'{record.name}'")
 
 
