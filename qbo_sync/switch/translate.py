@@ -215,7 +215,7 @@ def _address(address: Any, prefix: str) -> dict[str, str | None]:
 def tax_codes(codes: Iterable[Json], rates: Iterable[Json], agencies: Iterable[Json]) -> list[TaxCode]:
     """QBO's tax codes with their rates in order, on sales and on purchases.
 
-    Left out: the US pseudo codes (TAX, NON, CustomSalesTax), which stand for "taxable" on a line and carry no rate.
+    Left out: the US pseudo codes (TAX, NON, CustomSalesTax), which stand for "taxable" on a line, and whose ids are no numbers.
     """
     rate_of = {str(rate["Id"]): rate for rate in rates}
     agency_of = {str(agency["Id"]): str(agency.get("DisplayName", "")) for agency in agencies}
@@ -234,7 +234,7 @@ def tax_codes(codes: Iterable[Json], rates: Iterable[Json], agencies: Iterable[J
         )
         for code in codes
     ]
-    return [code for code in found if code.components or code.purchase]
+    return [code for code in found if code.id.isdecimal()]
 
 
 def _details(code: Json, which: str) -> list[Json]:

@@ -78,13 +78,13 @@ def inactive_reference(sides: Sides) -> Iterator[Hit]:
 
 
 def lost_reference(sides: Sides) -> Iterator[Hit]:
-    """A record refers to one that QuickBooks did not list, active or inactive."""
+    """A record refers to one that QuickBooks did not list, active or inactive, though the list has others."""
     kinds = set(REFERS_TO.values())
     there = {kind: {*sides.company.inactive[kind], *(r.qbo_id for r in sides.records(kind))} for kind in kinds}
     for row in sides.planned():
         for field, qbo_id in row.references.items():
             kind = REFERS_TO.get(field)
-            if kind and qbo_id not in there[kind]:
+            if kind and there[kind] and qbo_id not in there[kind]:
                 yield Hit(
                     f"{row.kind}/{row.qbo_id}/{field}",
                     row.kind,

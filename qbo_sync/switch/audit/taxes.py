@@ -239,7 +239,8 @@ def charging_nothing(sides: Sides) -> Iterator[Hit]:
 def default_code(sides: Sides) -> Iterator[Hit]:
     """The tax that new invoices get is inactive or gone."""
     code = str((preference(sides, "TaxPrefs", "TaxGroupCodeRef") or {}).get("value", ""))
-    if code and not automated(sides) and all(tax.id != code for tax in sides.company.taxes if tax.active):
+    used = preference(sides, "TaxPrefs", "UsingSalesTax") is not False and not automated(sides)
+    if used and code.isdecimal() and all(tax.id != code for tax in sides.company.taxes if tax.active):
         yield Hit("default", "setting", "Default sales tax", f"tax code number {code} (not active)")
 
 

@@ -194,7 +194,7 @@ CASES: dict[str, tuple[Case, Case]] = {
     ),
     "TAX-021": (
         (company(taxes=[OHIO], preferences={"TaxPrefs": {"TaxGroupCodeRef": {"value": "9"}}}), books()),
-        (company(taxes=[OHIO], preferences={"TaxPrefs": {"TaxGroupCodeRef": {"value": "2"}}}), books()),
+        (company(taxes=[tax("No VAT", code_id="9")], preferences={"TaxPrefs": {"TaxGroupCodeRef": {"value": "9"}}}), books()),
     ),
     "TRM-001": (
         (company({T: [term()]}), books({T: [row(T, "1", "Net 30", due_days=28)]})),
@@ -275,7 +275,7 @@ CASES: dict[str, tuple[Case, Case]] = {
         (company({C: [customer("1", "e", FullyQualifiedName="a:b:c:d:e")]}), books()),
     ),
     "REF-003": (
-        (company({C: [customer("1", "Amy", SalesTermRef={"value": "9"})]}), books()),
+        (company({T: [term()], C: [customer("1", "Amy", SalesTermRef={"value": "9"})]}), books()),
         (company({T: [term("9", Active=False)], C: [customer("1", "Amy", SalesTermRef={"value": "9"})]}), books()),
     ),
     "REF-004": (
@@ -388,8 +388,19 @@ def test_compound_rates_are_charged_on_tax() -> None:
 
 
 def test_many_that_need_nothing_are_one_line_and_those_that_want_a_decision_are_each_their_own() -> None:
-    many = {C: [customer(str(n), f"N{n}x  y", SalesTermRef={"value": "9"}) for n in range(30)]}
+    many = {T: [term()], C: [customer(str(n), f"N{n}x  y", SalesTermRef={"value": "9"}) for n in range(30)]}
     found = [f for f in audit(sides(company(many), books()), {}) if f.rule in ("NAM-003", "REF-003")]
     assert [f.id for f in found if f.rule == "NAM-003"] == ["NAM-003/customer"]
     assert next(f.qbo for f in found if f.rule == "NAM-003").startswith("30 times: N0x  y, ")
     assert len([f for f in found if f.rule == "REF-003"]) == 30
+
+
+def test_a_list_that_a_small_plan_does_not_have_is_no_lost_reference() -> None:
+    amy = customer("1", "Amy", CustomerTypeRef={"value": "5"})
+    assert "REF-003" not in rules_that_fire(company({C: [amy]}), books())
+
+
+def test_codes_without_rates_are_neither_missing_nor_unknown() -> None:
+    no_vat = tax("No VAT")
+    assert not {r for r in rules_that_fire(company(taxes=[no_vat]), books()) if r.startswith("TAX")}
+    assert "TAX-008" not in rules_that_fire(company(taxes=[no_vat]), books(taxes=[tax("No VAT", "0")]))
