@@ -15,7 +15,7 @@ from lab.world.access import Lab
 from lab.world.layout import EDGE_LAN, TOP
 from tests.lab.conftest import EdgeSite, Run
 
-OUR_FORWARDS = [f"tcp {port} -> {EDGE_LAN}:{port} (qbokit:lab)" for port in (443, 80)]
+OUR_FORWARDS = [f"tcp {port} -> {EDGE_LAN}:{port} (qbokit:lab)" for port in (80, 443)]
 
 
 @pytest.fixture(scope="module")

@@ -69,8 +69,8 @@ class EntryRouter(ABC):
         """The forward that one of our entries makes for what comes from outside; ``None`` for the others of it."""
 
     @abstractmethod
-    def new_key(self, entry: Entry, used: Iterable[str]) -> str:
-        """A key for a new entry; where the router chooses, any that is not used."""
+    def key_for(self, entry: Entry, free: Sequence[str], used: Iterable[str]) -> str:
+        """The key to write an entry under: one of ours that is ``free`` (alike, needed no more), or one that is not ``used``."""
 
     @abstractmethod
     def text(self, key: str, entry: Entry) -> str:
@@ -93,10 +93,9 @@ class EntryRouter(ABC):
         target = self._others(entries, tag, wanted, merged)
         mine = {key: entry for key, entry in entries.items() if self._owner(entry) == tag}
         for entry in (e for f in merged.forwards if f.tag == tag for e in self.wanted(f)):
-            same = (k for k, e in mine.items() if e == entry and k not in target)
-            alike = (k for k, e in mine.items() if e.kind == entry.kind and k not in target and not self._needed(e, merged, tag))
-            key = next(same, "") or next(alike, "") or self.new_key(entry, {*entries, *target})
-            target[key] = entry
+            same = next((k for k, e in mine.items() if e == entry and k not in target), "")
+            free = [k for k, e in mine.items() if k not in target and _alike(e, entry) and not self._needed(e, merged, tag)]
+            target[same or self.key_for(entry, free, {*entries, *target})] = entry
         keys = sorted({*entries, *target})
         steps = tuple(Change(k, entries.get(k), target.get(k)) for k in keys if entries.get(k) != target.get(k))
         return Plan(
@@ -131,7 +130,7 @@ class EntryRouter(ABC):
         changes = [Change(key, entry, None) for key, entry in mine.items()]
         for key, entry in missing.items():
             # What the router named itself gets a new name.
-            changes.append(Change(key if key not in now or key in mine else self.new_key(entry, now), None, entry))
+            changes.append(Change(key if key not in now or key in mine else self.key_for(entry, (), now), None, entry))
         for key, pair in memory["others"].items():
             if key in now and now[key] != Entry(*pair):
                 changes.append(Change(key, now[key], Entry(*pair)))
@@ -213,6 +212,11 @@ class EntryRouter(ABC):
             name: {k: (e.kind, dict(e.values)) for k, e in part.items()} for name, part in (("own", mine), ("others", others))
         }
         return json.dumps({"tag": tag, **kept})
+
+
+def _alike(one: Entry, other: Entry) -> bool:
+    """Whether one becomes the other by new values alone, so that the router does it in one step."""
+    return one.kind == other.kind and one.values.keys() == other.values.keys()
 
 
 def made_forward(proto: str, port: str, address: str, internal: str, tag: str) -> Forward | None:

@@ -93,7 +93,7 @@ class OpenWrt(EntryRouter):
         text = self.text(key, entry).replace("\n", " ")
         return Foreign(text, protos(v["proto"]), ports(v.get("src_dport", "")), leads if plain else "", key)
 
-    def new_key(self, entry: Entry, used: Iterable[str]) -> str:
+    def key_for(self, entry: Entry, free: Sequence[str], used: Iterable[str]) -> str:
         """A section's name, the same for the same site and port. Letters and digits only: others are written by their number."""
         site = entry.values["name"].removeprefix(TAG)
         spelt = re.sub(r"[^A-Za-z0-9]", lambda m: f"_{ord(m[0]):02x}", site)

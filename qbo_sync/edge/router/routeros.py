@@ -114,8 +114,10 @@ class RouterOs(EntryRouter):
             self.text(key, entry), protos(v.get("protocol", "")), ports(v.get("dst-port", "")), leads if plain else "", name
         )
 
-    def new_key(self, entry: Entry, used: Iterable[str]) -> str:
-        """The router names its rules itself."""
+    def key_for(self, entry: Entry, free: Sequence[str], used: Iterable[str]) -> str:
+        """A rule of ours, or a new one, which the router names itself."""
+        if free:
+            return free[0]
         taken = set(used)
         return next(f"new {n}" for n in range(1, 100_000) if f"new {n}" not in taken)
 

@@ -91,8 +91,10 @@ class Vyos(EntryRouter):
         text = self.text(key, entry).replace("\n", "; ")
         return Foreign(text, protos(v.get("protocol", "")), ports(v.get("destination port", "")), leads if plain else "", key)
 
-    def new_key(self, entry: Entry, used: Iterable[str]) -> str:
-        """The next free number."""
+    def key_for(self, entry: Entry, free: Sequence[str], used: Iterable[str]) -> str:
+        """A number of ours, or the next one."""
+        if free:
+            return free[0]
         taken = {int(key.split()[1]) for key in used if key.startswith(entry.kind + " ")}
         return f"{entry.kind} {next(n for n in range(FIRST_RULE, 1_000_000) if n not in taken)}"
 

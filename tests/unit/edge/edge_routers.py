@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 from edge_network import EDGE, EXTERNAL, LAN, NETWORK, OFFICE, WAN, Site
 
 from lab.routers import openwrt
+from lab.world import image, world
 from lab.world.authority import Authority
 from lab.world.layout import TOP
 from qbo_sync.edge import router
@@ -303,8 +304,10 @@ class Upnp(Device):
         self.stack.callback(self._end)
 
     def _serve(self) -> None:
-        from lab.world import image
-
+        if not image.path().is_dir():
+            with world.alone():
+                image.ensure_packages()
+                image.ensure()
         self.site.router.run(["nft", "-f", "-"], "flush ruleset\n" + TABLE)
         settings = f"ext_ifname={WAN}\nlistening_ip={LAN}\nhttp_port=5000\nsecure_mode=no\nsystem_uptime=no\n{self.protocols}"
         (self.folder / "miniupnpd.conf").write_text(settings + self.permissions + "uuid=11111111-2222-3333-4444-555555555555\n")

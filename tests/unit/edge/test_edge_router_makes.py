@@ -81,7 +81,7 @@ def test_sites_with_alike_names_have_sections_of_their_own() -> None:
     router = provider("openwrt", Settings())
     assert isinstance(router, openwrt.OpenWrt)
     names = [f"qbokit:{site}" for site in ("a-b", "a_b", "a.b", "ab", "a_2db")]
-    keys = {router.new_key(entries.Entry("redirect", {"name": n, "proto": "tcp", "src_dport": "80"}), ()) for n in names}
+    keys = {router.key_for(entries.Entry("redirect", {"name": n, "proto": "tcp", "src_dport": "80"}), (), ()) for n in names}
     assert len(keys) == len(names)
     assert all(key.replace("_", "").isalnum() for key in keys)
 
