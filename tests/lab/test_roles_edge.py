@@ -162,21 +162,6 @@ def test_a_key_that_does_not_belong_to_the_certificate_is_never_served(edge_site
     assert served_serial(edge_site) == before
 
 
-def test_the_cas_refusal_is_told_in_plain_words_and_the_old_certificate_stays(edge_site: EdgeSite) -> None:
-    """Without the forward the CA cannot reach port 80. Under another address of its own it knows no account, so it asks anew."""
-    before = served_serial(edge_site)
-    directory = variables_of(edge_site)["preflight_acme_directory"]
-    edge_site.on("router", "nft delete table ip qbo_kit")
-    try:
-        run = edge_site.roles("certificate", certificate_acme_directory=directory)
-    finally:
-        edge_site.on("router", "systemctl restart qbo-kit-forward.service")
-    assert run.code != 0
-    assert "could not reach port 80 of this address from the internet (ACME problem connection)" in run.flat, run.text
-    assert "check that the router forwards port 80" in run.flat
-    assert served_serial(edge_site) == before
-
-
 def test_no_order_is_spent_on_a_host_that_cannot_answer(edge_site: EdgeSite) -> None:
     orders = "ls /etc/letsencrypt/live"
     before = edge_site.on("edge", orders)

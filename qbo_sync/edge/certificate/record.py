@@ -3,7 +3,7 @@
 ::
 
     {"name", "source": "acme|files", "state": "ok|attention|failing", "checked_at",
-     "last_attempt": {"at", "directory", "outcome": "issued|failed", "problem"?, "meaning"?, "seen"?, "next"?},
+     "last_attempt": {"at", "directory", "outcome": "issued|failed", "problem"?, "meaning"?, "seen"?, "next"?, "passing"?},
      "last_success": {"at", "directory"},
      "served": {"fingerprint", "serial", "issuer", "names", "not_before", "not_after", "days_left"} | null,
      "next_due", "retry_at": … | null, "failures_in_a_row", "failures_last_hour",

@@ -19,7 +19,7 @@ from typing import Any
 from qbo_sync.edge import budget
 from qbo_sync.edge.certificate import alerts, order, pfx, problems, record, stable
 from qbo_sync.edge.certificate.record import State, moment, stamp
-from qbo_sync.edge.certificate.settings import Settings
+from qbo_sync.edge.certificate.settings import Pfx, Settings
 from qbo_sync.errors import KitError
 
 RETRY = "qbo-kit-certbot-retry"
@@ -42,7 +42,7 @@ def run(settings: Settings, *, at_once: bool = False, force: bool = False) -> tu
         elif at_once or now + SLACK_S >= moment(state.get("retry_at")):
             _renew(settings, state, troubles, force=force)
         elif state.get("problem"):
-            troubles["order"] = state["problem"]
+            troubles[_weight(state)] = state["problem"]
         _serve(settings, state, troubles)
         _expiry(settings, state, troubles)
         _finish(settings, state, troubles)
@@ -83,14 +83,19 @@ def _renew(settings: Settings, state: State, troubles: dict[str, str], *, force:
     state |= {
         "last_attempt": {
             **{"at": at, "directory": outcome.directory, "outcome": "failed", "problem": problem.type},
-            **{"meaning": problem.meaning, "seen": problem.seen, "next": problem.next},
+            **{"meaning": problem.meaning, "seen": problem.seen, "next": problem.next, "passing": problem.passing},
         },
         "failures_in_a_row": row,
         "retry_at": stamp(max(time.time() + wait, until)),
         "problem": f"{settings.name}: no certificate: {problem}",
     }
-    # What usually passes by itself is tried again a few times before anybody is bothered.
-    troubles[QUIET if problem.passing and row < order.PATIENCE else "order"] = state["problem"]
+    troubles[_weight(state)] = state["problem"]
+
+
+def _weight(state: State) -> str:
+    """What usually passes by itself is tried again a few times before anybody is bothered."""
+    early = state["last_attempt"].get("passing") and state["failures_in_a_row"] < order.PATIENCE
+    return QUIET if early else "order"
 
 
 def _serve(settings: Settings, state: State, troubles: dict[str, str]) -> None:
@@ -98,7 +103,7 @@ def _serve(settings: Settings, state: State, troubles: dict[str, str]) -> None:
     try:
         stable.serve(settings.name, settings.lineage, settings.directory)
         if settings.pfx:
-            _export(settings)
+            _export(settings, settings.pfx)
     except (KitError, OSError, ValueError) as error:
         if (settings.lineage / stable.FILES[0]).exists():  # without any, the order's own problem says it all
             troubles["serve"] = f"{settings.name}: {error}"
@@ -108,12 +113,12 @@ def _serve(settings: Settings, state: State, troubles: dict[str, str]) -> None:
     state["next_due"] = stamp(found.due_at if settings.source == "acme" else found.not_after) if found else None
 
 
-def _export(settings: Settings) -> None:
-    """A new PFX file when the certificate is newer than the one there."""
-    assert settings.pfx is not None  # noqa: S101
-    path, pair = Path(settings.pfx.path), settings.directory
-    if not path.exists() or path.stat().st_mtime < (pair / stable.FILES[0]).stat().st_mtime:
-        pfx.export(pair, path, Path(settings.pfx.password_file), settings.pfx.encryption)
+def _export(settings: Settings, wanted: Pfx) -> None:
+    """A new PFX file when the certificate or the password is newer than the one there."""
+    path, password, pair = Path(wanted.path), Path(wanted.password_file), settings.directory
+    newest = max(file.stat().st_mtime for file in (password, pair / stable.FILES[0]))
+    if not path.exists() or path.stat().st_mtime < newest:
+        pfx.export(pair, path, password, wanted.encryption)
 
 
 def _expiry(settings: Settings, state: State, troubles: dict[str, str]) -> None:
