@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from typing import Any
 
 from qbo_sync.intuit import Intuit
@@ -149,4 +150,5 @@ def way_back(each: Inactivation, decision: str = "") -> dict[str, Any]:
 def _item(row: Mapping[str, Any]) -> dict[str, Any]:
     shown = {"id": row["qbo_id"], "kind": row["kind"], "qbo": row["name"], "result": row["result"], "reason": row["reason"]}
     figures = ("group", "balance", "open_documents", "open_amount", "in_stock", "used")
-    return shown | {name: row[name] for name in figures if name in row}
+    exact = {name: f"{row[name]:f}" if isinstance(row[name], Decimal) else row[name] for name in figures if name in row}
+    return shown | exact

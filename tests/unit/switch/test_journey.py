@@ -12,6 +12,7 @@ import pytest
 from qbo_sync.errors import Blocked, UsageError
 from qbo_sync.switch import steps
 from qbo_sync.switch.model import QBO_ENTITY, Kind
+from tests.unit.report.schema import check
 from tests.unit.switch.conftest import Acme, quiet
 
 everywhere = pytest.mark.parametrize("database_url", ["sqlite", "postgresql", "mariadb"], indirect=True)
@@ -30,6 +31,7 @@ def plan(acme: Acme, **decisions: Any) -> steps.Outcome:
         for r in first.rows
         if r.result in ("weak", "conflict", "invalid")
     ]
+    check(first.answer)
     return steps.make_plan(acme.site, answers) if answers else first
 
 
@@ -207,13 +209,17 @@ def test_undo_keeps_what_somebody_edited(acme: Acme) -> None:
 @everywhere
 def test_a_discarded_row_is_never_made_again(acme: Acme) -> None:
     import_all(acme)
-    listed = steps.review(acme.site).tables["Suppliers"][0]
-    steps.discard(acme.site, [{**{k: str(v) for k, v in listed.items()}, "decision": "discard"}])
+    review = steps.review(acme.site)
+    listed = review.tables["Suppliers"][0]
+    discarded = steps.discard(acme.site, [{**{k: str(v) for k, v in listed.items()}, "decision": "discard"}])
     assert listed["name"] not in names_in_miracle(acme, Kind.SUPPLIER)
     again = steps.import_(acme.site, "", replan=True, progress=quiet)
     assert written(again) == 0
     assert again.answer.summary["supplier"]["removed"] == 1
-    assert steps.reconcile(acme.site).answer.summary["only_qbo"] == 0
+    reconciled = steps.reconcile(acme.site)
+    assert reconciled.answer.summary["only_qbo"] == 0
+    for outcome in (review, discarded, again, reconciled):
+        check(outcome.answer)
 
 
 def test_a_row_deleted_by_hand_is_never_made_again(acme: Acme) -> None:

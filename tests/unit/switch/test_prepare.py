@@ -17,6 +17,7 @@ from qbo_sync.errors import UsageError
 from qbo_sync.report.decisions import COLUMNS
 from qbo_sync.switch import steps
 from qbo_sync.switch.inactivations import GONE, Inactivations
+from tests.unit.report.schema import check
 from tests.unit.switch.conftest import Acme
 
 PROGRAM = """
@@ -52,6 +53,7 @@ def ticked(rows: list[dict[str, Any]], word: str = "inactivate") -> list[dict[st
 
 def written(acme: Acme, outcome: steps.Outcome) -> Path:
     """The workbook of a step, as a person gets it."""
+    check(outcome.answer)
     store = acme.site.store.reports
     files = report.write(store, outcome.answer, company="x", made_at=datetime.now(UTC), tables=outcome.tables)
     return Path(files["xlsx"])
