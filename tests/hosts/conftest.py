@@ -1,6 +1,6 @@
 """The hosts of a site, looked at by testinfra: reads only, so it is safe against a site in use, and fit for monitoring.
 
-    pytest tests/hosts --kit-inventory inventory/SITE.yml [--hosts NAME,…] [--nagios]
+    pytest tests/hosts --kit-inventory inventory/SITE.yml [--hosts NAME,…] [--kit-open 22] [--nagios]
 
 Every host of the group ``edge_hosts`` is a site; its router and its observer are those it names (``site_router``,
 ``site_observer``). ``--hosts`` narrows to hosts or groups by their inventory names, with or without ``ansible://`` in front,
@@ -44,8 +44,9 @@ class Target:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """The one option of this suite."""
+    """The options of this suite."""
     parser.addoption("--kit-inventory", metavar="FILE", help="the inventory of the site whose hosts are looked at")
+    parser.addoption("--kit-open", metavar="PORTS", default="", help="ports that the site opens to the world besides 80 and 443")
 
 
 def pytest_configure() -> None:

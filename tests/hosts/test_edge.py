@@ -76,6 +76,21 @@ def test_a_unit_runs_now_and_after_the_next_boot(edge: Target, unit: str) -> Non
     check_unit(edge, unit)
 
 
+def test_no_unit_of_ours_is_unknown_or_has_failed(edge: Target) -> None:
+    """What the kit installed on the host is listed, and nothing of it lies there broken."""
+    listed = edge.run("systemctl list-unit-files --no-legend --full 'qbo-*'").splitlines()
+    known = {filled(name, edge.site) for heading in ("units", "own_units") for name in wanted(heading)}
+    assert {line.split()[0] for line in listed} <= known
+    assert edge.run("systemctl list-units --failed --no-legend --plain 'qbo-*' nginx.service") == ""
+
+
+def test_the_timers_are_due(edge: Target) -> None:
+    """Exactly the kit's own timers run, and each has a next time."""
+    found = json.loads(edge.run("systemctl list-timers --output json 'qbo-*'") or "[]")
+    assert {timer["unit"] for timer in found} == {unit for unit in wanted("units") if unit.endswith(".timer")}
+    assert [timer["unit"] for timer in found if not timer["next"]] == []
+
+
 @pytest.mark.parametrize("entry", wanted("files"), ids=lambda entry: entry["path"])
 def test_a_file_belongs_to_its_owner(edge: Target, entry: dict[str, Any]) -> None:
     check_file(edge, entry)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from qbo_sync.edge import authoritative
 from tests.hosts.conftest import Target, expectations
 
 EXPECTED = expectations("observer")
@@ -103,7 +104,35 @@ def test_the_certificate_has_time_left(observer: Target, days: int) -> None:
     assert end - time.time() > days * 86400
 
 
-@pytest.mark.parametrize("port", wanted("closed"))
-def test_nobody_answers_at_a_port_that_is_not_ours(observer: Target, port: int) -> None:
-    done = observer.host.run("timeout 2 bash -c %s", f"</dev/tcp/{observer.site['site_address']}/{port}")
-    assert done.rc != 0, f"port {port} of {observer.site['site_address']} answers"
+# Tried all at once, each for as long as a dropped packet takes to be given up.
+SCAN = """
+import concurrent.futures, socket, sys
+def answers(port):
+    try:
+        socket.create_connection((sys.argv[1], port), timeout=2).close()
+    except OSError:
+        return False
+    return True
+ranges = [(int(given.split("-")[0]), int(given.split("-")[-1]) + 1) for given in sys.argv[2:]]
+ports = [port for given in ranges for port in range(*given)]
+with concurrent.futures.ThreadPoolExecutor(256) as pool:
+    print(*(port for port, open in zip(ports, pool.map(answers, ports)) if open))
+"""
+
+
+def test_exactly_the_expected_ports_answer(observer: Target, pytestconfig: pytest.Config) -> None:
+    """Whatever the router or the edge host opens besides is a door that nobody watches."""
+    tried = " ".join(map(str, wanted("tried")))
+    found = observer.run(f"python3 -c %s %s {tried}", SCAN, observer.site["site_address"])
+    asked = {int(port) for port in pytestconfig.option.kit_open.split(",") if port}
+    assert set(map(int, found.split())) == {*wanted("open"), *asked}
+
+
+@pytest.mark.parametrize("ttl", wanted("ttl"))
+def test_every_name_server_gives_the_address_and_the_ttl(observer: Target, ttl: int) -> None:
+    """Asked from the machine that runs this, at the zone's own servers: no resolver's memory in between."""
+    site = observer.site
+    given = site.get("dns_record_nameservers", [])
+    servers = authoritative.servers(site["site_zone"], resolver=site.get("dns_record_resolver", ""), nameservers=given)
+    said = authoritative.answers(servers, site["site_fqdn"])
+    assert [str(answer) for answer in said if not answer.agrees(site["site_address"], site.get("dns_record_ttl", ttl))] == []

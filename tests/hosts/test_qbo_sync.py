@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -53,6 +54,14 @@ def test_it_runs_as_a_user_of_its_own(edge: Target) -> None:
     unit = filled(wanted("units")[0], edge.site)
     process = edge.run("systemctl show %s --property MainPID --value", unit)
     assert edge.run("stat --format %%U /proc/%s", process) == "qbo-sync"
+
+
+def test_the_grant_is_in_health(edge: Target) -> None:
+    """Neither lost nor about to end: a QuickBooks administrator has months to connect again before an import stands still."""
+    site = edge.site["site_name"]
+    done = edge.host.run("/usr/local/bin/qbo-sync --config /etc/qbo-sync/%s.toml --format json status", site)
+    answer = json.loads(done.stdout)
+    assert answer["summary"]["connection"] in wanted("connection"), answer["next"]
 
 
 @pytest.mark.parametrize("page", wanted("pages"), ids=lambda page: page["path"])

@@ -44,6 +44,17 @@ def test_exactly_the_expected_ports_are_forwarded(router: Target) -> None:
     assert {forward(rule) for rule in rules if from_outside(rule)} == set(filled(wanted("forwards"), router.site))
 
 
+def test_the_same_ports_are_forwarded_for_people_inside(router: Target) -> None:
+    """Hairpin: what clients of the site send to the external address goes the same way; nothing else of ours is there."""
+    listed = json.loads(router.run("nft --json list ruleset"))["nftables"]
+    mark = filled("qbokit:${site_name}", router.site)
+    rules = [entry["rule"] for entry in listed if entry.get("rule", {}).get("comment") == mark]
+    inside = {forward(rule) for rule in rules if not from_outside(rule)} - {""}
+    assert inside == (
+        set(filled(wanted("forwards"), router.site)) if router.site.get("port_forward_external_address", True) else set()
+    )
+
+
 @pytest.mark.parametrize("unit", wanted("units"))
 def test_the_forwards_are_loaded_now_and_after_the_next_boot(router: Target, unit: str) -> None:
     check_unit(router, unit)

@@ -63,7 +63,11 @@ def test_a_disabled_timer_is_seen(edge_site: EdgeSite) -> None:
     with damage(edge_site, "edge", f"systemctl disable --now {timer}", f"systemctl enable --now {timer}"):
         code, text = suite(edge_site, "tests/hosts/test_edge.py")
     assert code == 1, text
-    assert failed(text) == {"test_a_unit_runs_now_and_after_the_next_boot", "test_the_renewal_will_fire"}, text
+    assert failed(text) == {
+        "test_a_unit_runs_now_and_after_the_next_boot",
+        "test_the_renewal_will_fire",
+        "test_the_timers_are_due",
+    }, text
 
 
 def test_a_missing_forward_is_seen(edge_site: EdgeSite) -> None:
@@ -81,6 +85,27 @@ def test_an_extra_socket_is_seen(edge_site: EdgeSite) -> None:
         code, text = suite(edge_site, "tests/hosts/test_edge.py", "-k", "sockets")
     assert code == 1, text
     assert failed(text) == {"test_only_the_expected_sockets_can_be_reached"}, text
+
+
+def test_a_door_that_nobody_asked_for_is_seen_from_outside(edge_site: EdgeSite) -> None:
+    """A forward of somebody else's, to the Windows server's remote desktop for all one knows."""
+    harm = "nft 'add table ip other; add chain ip other c { type nat hook prerouting priority -110; }; "
+    harm += "add rule ip other c iifname wan tcp dport 3389 dnat to 10.10.0.20:8080'"
+    with damage(edge_site, "router", harm, "nft delete table ip other"):
+        code, text = suite(edge_site, "tests/hosts/test_observer.py", "-k", "exactly_the_expected_ports")
+        asked, _ = suite(edge_site, "tests/hosts/test_observer.py", "-k", "exactly_the_expected_ports", "--kit-open", "3389")
+    assert (code, asked) == (1, 0), text
+    assert "3389" in text
+
+
+def test_it_speaks_to_nagios(edge_site: EdgeSite) -> None:
+    """The same suite is a check of a monitoring system: one line, and exit code 0 or 2."""
+    ask = ("tests/hosts/test_observer.py", "-k", "time_left", "--nagios")
+    code, text = suite(edge_site, *ask)
+    assert (code, text.splitlines()[0][:12]) == (0, "TESTINFRA OK"), text
+    with damage(edge_site, "edge", "systemctl stop nginx", "systemctl start nginx"):
+        code, text = suite(edge_site, *ask)
+    assert (code, text.splitlines()[0][:18]) == (2, "TESTINFRA CRITICAL"), text
 
 
 def test_a_secret_open_to_others_is_seen(edge_site: EdgeSite) -> None:

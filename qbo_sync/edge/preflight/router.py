@@ -41,7 +41,7 @@ def forwarded(reading: Reading, address: str) -> Check:
         remedy = "somebody else's rule holds the port: move or remove it, or have it taken over (docs/step-1-prerequisites.md)"
         return check("P16", "error", "; ".join(strange), remedy, title=title)
     missing = [f"{port}: {ours.get(port, 'no rule')}" for port in PORTS if port not in right]
-    return check("P16", "error", "; ".join(missing), "the step port_forward makes them", mended_by="port_forward", title=title)
+    return check("P16", "error", "; ".join(missing), "forward both ports to the edge host", mended_by="port_forward", title=title)
 
 
 def _takes(rule: Foreign, port: int) -> bool:
