@@ -20,6 +20,7 @@ from sqlalchemy import MetaData
 from sqlalchemy.dialects import postgresql
 
 from lab import checks as check_table
+from lab import printed
 from lab.intuit.known import KNOWN
 from qbo_sync import cli, errors
 from qbo_sync.edge.preflight import CATALOGUE
@@ -391,4 +392,8 @@ PARTS: dict[str, Callable[[], str]] = {
     "check-tests": check_tests,
     "names": names,
     "intuit-known": intuit_known,
+    **{
+        f"printed-{each.__name__}": each
+        for each in (printed.prepare, printed.audit, printed.plan, printed.review, printed.reconcile)
+    },
 }

@@ -84,7 +84,8 @@ def _describe(answer: Answer, plan: Plan, rows: Sequence[PlannedRow]) -> None:
     )
     if open_rows:
         answer.outcome = "attention"
-        answer.next = f"{open_rows} records wait for a decision: fill in the decisions file, then qbo-sync plan --decisions FILE"
+        waits = "1 record waits" if open_rows == 1 else f"{open_rows:,} records wait"
+        answer.next = f"{waits} for a decision: fill in the decisions file, then qbo-sync plan --decisions FILE"
     else:
         answer.next = "run: qbo-sync import"
 
