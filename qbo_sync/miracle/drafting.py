@@ -19,7 +19,7 @@ from qbo_sync.miracle.checking import ALWAYS_FILLED, FAMILIES, referring
 from qbo_sync.miracle.engine import unreachable_if_down
 from qbo_sync.miracle.money import Money
 from qbo_sync.miracle.profile import KINDS
-from qbo_sync.miracle.vocabulary import COLUMNS, PREFIXES, SETTINGS, SPELLINGS, TABLES, TAX_TABLES
+from qbo_sync.miracle.vocabulary import COLUMNS, KEY_WORDS, PREFIXES, SETTINGS, SPELLINGS, TABLES, TAX_TABLES
 
 Json = dict[str, Any]
 ENOUGH = 0.5  # of the words of a name must be those of a field
@@ -83,6 +83,7 @@ class _Drafter:
         names = [*self.inspector.get_table_names(), *self.inspector.get_view_names()]
         self.tables = {name: self._table(name) for name in names if not name.startswith("qbo_sync_")}
         self.left_over: list[str] = []
+        self.guessed: list[str] = []  # kinds whose referring tables go by names
 
     def _table(self, name: str) -> _Table:
         keys = self.inspector.get_foreign_keys(name)
@@ -96,14 +97,18 @@ class _Drafter:
     def draft(self, name: str) -> Draft:
         """The whole proposal."""
         chosen = self._choose({**{kind: TABLES[kind] for kind in KINDS}, **TAX_TABLES})
-        of_table = {table.name: kind for kind, table in chosen.items()}
         profile: Json = {"profile": name, "kinds": {}}
         for kind in KINDS:
             if kind in chosen:
-                profile["kinds"][kind] = self._kind(kind, chosen[kind], of_table)
+                profile["kinds"][kind] = self._kind(kind, chosen[kind], chosen)
             else:
                 self.left_over.append(f"no table was found for {kind}; name one under kinds")
-        profile |= self._taxes(chosen) | self._settings(set(of_table))
+        if self.guessed:
+            kinds = ", ".join(self.guessed)
+            self.left_over.append(
+                f"no foreign key points at {kinds}: see that none is missing under referred_by, which goes by names"
+            )
+        profile |= self._taxes(chosen) | self._settings({table.name for table in chosen.values()})
         plain: Json = msgspec.json.decode(msgspec.json.encode(profile, enc_hook=str))  # reflected names are a kind of their own
         return Draft(plain, self.left_over)
 
@@ -124,12 +129,12 @@ class _Drafter:
                 chosen[kind] = self.tables[name]
         return chosen
 
-    def _kind(self, kind: str, table: _Table, of_table: Mapping[str, str]) -> Json:
+    def _kind(self, kind: str, table: _Table, chosen: Mapping[str, _Table]) -> Json:
         ours = reference.metadata.tables[kind]
         key = table.key[0] if len(table.key) == 1 else next(iter(table.columns))
         if table.key != [key]:
             self.left_over.append(f"{table.name} has no key of one column; '{key}' is a guess")
-        references = self._references(kind, ours, table, of_table)
+        references = self._references(ours, table, chosen)
         taken = {*references.values(), *([] if len(table.columns) == 1 else [key])}
         fields = [column.name for column in ours.c if column.name != "id" and not column.foreign_keys]
         columns = _assign(kind, fields, ours, table, taken)
@@ -137,27 +142,39 @@ class _Drafter:
             columns = {"name": key, **columns}  # a list whose name is its key, looked up by it
         maybe_empty = {column for name, column in {**columns, **references}.items() if name not in ALWAYS_FILLED}
         used = {key, *columns.values(), *references.values()}
-        self._say_left_over(kind, table, used, maybe_empty, set(fields) - set(columns))
+        self._say_left_over(kind, table, used, maybe_empty, {c.name for c in ours.c} - {"id", *columns, *references})
         part: Json = {"table": table.name, "id": key, "columns": {**columns, **references}}
         if references:
             part["references"] = {name: _target(ours.c[name]) for name in references}
-        return part | {"referred_by": [list(pair) for pair in referring(self.inspector, table.name)]}
+        return part | {"referred_by": self._referring(kind, table)}
 
-    def _references(self, kind: str, ours: sa.Table, table: _Table, of_table: Mapping[str, str]) -> dict[str, str]:
+    def _references(self, ours: sa.Table, table: _Table, chosen: Mapping[str, _Table]) -> dict[str, str]:
         """Our reference fields by foreign keys, and by names where the database has none."""
         found: dict[str, str] = {}
         for column in ours.c:
-            if not column.foreign_keys:
+            target = chosen.get(_target(column)) if column.foreign_keys else None
+            if target is None:
                 continue
-            target = _target(column)
-            pointing = [name for name, other in table.points_at.items() if of_table.get(other) == target]
-            named = [name for name in table.columns if _likeness(words(name), " ".join(words(column.name))) == 1]
-            best = next((name for name in (*pointing, *named) if name not in found.values() and name not in table.key), None)
-            if best:
+            parent = column.name == "parent_id"
+            pointing = [name for name, other in table.points_at.items() if other == target.name]
+            named = [name for name in table.columns if ("parent" in words(name)) == parent and _names(table, name, target)]
+            free = (name for name in (*pointing, *named) if name not in found.values() and name not in table.key)
+            if best := next(free, None):
                 found[column.name] = best
-            else:
-                self.left_over.append(f"{kind}: no column was found for {column.name}")
         return found
+
+    def _referring(self, kind: str, target: _Table) -> list[list[str]]:
+        """Who points at a table: by foreign keys, or, where nobody does by one, by names."""
+        pairs = [list(pair) for pair in referring(self.inspector, target.name)]
+        if not pairs:
+            pairs = [
+                [table.name, column]
+                for table in self.tables.values()
+                for column in table.columns
+                if _names(table, column, target) and not (table.name == target.name and column in target.key)
+            ]
+            self.guessed += [kind] if pairs else []
+        return pairs
 
     def _say_left_over(self, kind: str, table: _Table, used: set[str], maybe_empty: set[str], fields: set[str]) -> None:
         for name, column in table.columns.items():
@@ -241,6 +258,20 @@ def _holds(real: sa.types.TypeEngine[Any], ours: sa.types.TypeEngine[Any]) -> bo
     if isinstance(ours, Money):  # inexact where it is a float, and text where a database has no exact numbers
         allowed = (*allowed, sa.Float, sa.String)
     return isinstance(real, (*allowed, sa.types.NullType))
+
+
+def _names(table: _Table, column: str, target: _Table) -> bool:
+    """Whether a column is called as if it pointed at a table: by its key, or by the table itself; and is of the key's type."""
+    if len(target.key) != 1:
+        return False
+    mine_is, key_is = (isinstance(each["type"], sa.Integer) for each in (table.columns[column], target.columns[target.key[0]]))
+    if mine_is != key_is:
+        return False
+    mine, key = words(column), words(target.key[0])
+    if set(key) - KEY_WORDS:
+        return mine[-len(key) :] == key
+    bare = [word for word in mine if word not in KEY_WORDS and word != "parent"]
+    return bool(set(mine) & KEY_WORDS) and _likeness(bare, " ".join(words(target.name))) == 1
 
 
 def _target(column: sa.Column[Any]) -> str:

@@ -70,7 +70,9 @@ SPELLINGS = {
     "purchases": "purchase",
 }
 
-PREFIXES = frozenset({"tbl", "t", "dbo", "v", "vw", "view", "is", "the"})
+# What the name of a key ends in.
+KEY_WORDS = frozenset({"id", "number", "key", "code", "ref", "guid"})
+PREFIXES = frozenset({"tbl", "lkp", "lu", "ref", "t", "dbo", "v", "vw", "view", "is", "the"})
 
 TABLES: dict[str, tuple[str, ...]] = {
     "customer_type": ("customer type", "customer category", "customer class"),
