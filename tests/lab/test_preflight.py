@@ -94,7 +94,14 @@ def look(site: EdgeSite, **variables: Any) -> Run:
 
 
 NO_FORWARDS = ("router", "nft delete table ip qbo_kit", "systemctl restart qbo-kit-forward.service")
-NO_CERTIFICATE = ("edge", "mv /etc/letsencrypt/live /etc/letsencrypt/away", "mv /etc/letsencrypt/away /etc/letsencrypt/live")
+# As before the first certificate: certbot keeps none, and nginx shows its placeholder.
+LINK = f"/etc/qbo-kit/tls/{FQDN}"
+NO_CERTIFICATE = (
+    "edge",
+    f"mv /etc/letsencrypt/live /etc/letsencrypt/away; readlink {LINK} > /root/was; "
+    f"ln -sfn {LINK}.d/placeholder {LINK}; nginx -s reload",
+    f"mv /etc/letsencrypt/away /etc/letsencrypt/live; ln -sfn $(cat /root/was) {LINK}; systemctl reload-or-restart nginx",
+)
 
 
 def test_a_sound_site_lacks_nothing_and_the_ca_is_not_asked_again(site: EdgeSite) -> None:
@@ -158,7 +165,7 @@ def test_what_a_later_step_sets_right_stops_nothing(site: EdgeSite) -> None:
 
 def test_a_redirected_challenge_and_a_forward_to_the_windows_server_are_seen(site: EdgeSite) -> None:
     """The web server behind answers on the forwarded ports, and the proxy sends challenges to it."""
-    answer = "/location ^~ .*acme-challenge/ {/a return 302 http://10.10.0.20/login;"
+    answer = r"\#location ^~ .*acme-challenge/ {#a return 302 http://10.10.0.20/login;"
     detour = f"cp {PROXY} /root/kept && sed -i {shlex.quote(answer)} {PROXY}"
     mend = f"cp /root/kept {PROXY} && systemctl reload nginx"
     rules = "nft list table ip qbo_kit"
