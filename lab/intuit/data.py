@@ -76,7 +76,9 @@ def _admitted(lab: Lab, request: Request, realm: str, path: list[str]) -> Grant 
         name = "AuthorizationFailed" if realm in lab.companies else "ApplicationAuthorizationFailed"
         return _gateway(403, faults.gateway(403, "3100", name, lab.clock))
     reads = request.method == "GET" or path[0] in ("query", "batch")
-    passes = lab.limits.admit(realm, grant.client_id, batch=path[0] == "batch", under_way=lab.under_way[realm])
+    passes = lab.limits.admit(
+        realm, grant.client_id, batch=path[0] == "batch", under_way=lab.under_way[realm], at=request.scope["arrived"]
+    )
     if not passes or (reads and not lab.limits.admit_read(grant.client_id)):
         lab.stats.throttled += 1
         return _gateway(429, faults.throttled().body(lab.clock))

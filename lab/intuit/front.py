@@ -57,8 +57,11 @@ class Front:
             self.lab.under_way[realm] -= 1
 
     async def _delayed(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if pause := self.lab.latency.seconds(self.random):
-            # Half of it on the way there, before anything is counted, and half on the way back.
+        pause = self.lab.latency.seconds(self.random)
+        # What the limits look at. However busy this one process is by then, Intuit's gateway would have counted in time.
+        scope["arrived"] = self.lab.clock.monotonic() + pause / 2
+        if pause:
+            # Half of it on the way there and half on the way back.
             await asyncio.sleep(pause / 2)
             send = _late(send, pause / 2)
         if not self.lab.faults:

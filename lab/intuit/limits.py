@@ -61,11 +61,14 @@ class Limits:
         self._reads: dict[tuple[str, str], int] = defaultdict(int)
         self._seen: dict[tuple[str, ...], deque[float]] = defaultdict(deque)
 
-    def admit(self, realm: str, app: str, *, batch: bool, under_way: int = 1) -> bool:
-        """Whether this request may pass, the ``under_way``-th at the same time; if so it is counted."""
+    def admit(self, realm: str, app: str, *, batch: bool, under_way: int = 1, at: float | None = None) -> bool:
+        """Whether this request may pass, the ``under_way``-th at the same time; if so it is counted.
+
+        ``at`` is when it arrived, by the clock's monotonic time; without it, now.
+        """
         if 0 < self.sizes[AT_ONCE] < under_way:
             return False
-        now = self.clock.monotonic()
+        now = self.clock.monotonic() if at is None else at
         windows = list(self._windows(realm, app, batch))
         if any(self._full(name, key, now) for name, key in windows):
             return False
