@@ -139,6 +139,8 @@ class Store(_Section):
 
     directory: Path
     key_file: Path | None = None
+    # The key comes as a systemd credential only, and is never made here.
+    sealed_key: bool = False
     reports_kept: int = Field(default=50, ge=1)
     plans_kept: int = Field(default=5, ge=1)
 

@@ -26,7 +26,8 @@ from qbo_sync.edge import state
 from qbo_sync.edge.action import KitAction
 from qbo_sync.errors import KitError, UsageError
 
-PROGRAM = "/opt/qbo-kit/qbo-sync/bin/qbo-sync"
+# The command on the host's path: it becomes the user qbo-sync, and opens a sealed key for the run.
+PROGRAM = "/usr/local/bin/qbo-sync"
 GOES_ON, ATTENTION = (0, 3), 3
 WAITS = 5
 # The link for the first connection is shown to whoever runs the playbook; what is recorded holds no secret.
@@ -89,7 +90,7 @@ class ActionModule(KitAction):
     def _run(self, command: list[str]) -> tuple[int, dict[str, Any]]:
         """Exit code and JSON answer. Raises :class:`KitError` when there is no such answer."""
         settings = f"/etc/qbo-sync/{self.site}.toml"
-        line = ["runuser", "-u", "qbo-sync", "--", PROGRAM, "--config", settings, "--format", "json", *command]
+        line = [PROGRAM, "--config", settings, "--format", "json", *command]
         # With something on standard input ssh gives no terminal, which would mix progress messages into the answer.
         done = self._low_level_execute_command(shlex.join(line), in_data=b"\n", chdir="/")
         try:

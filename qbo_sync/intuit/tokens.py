@@ -135,7 +135,7 @@ class TokenStore:
         self._path = self.directory / "state.db"
         private_directory(self.directory)
         private_file(self._path)
-        self._key = read_or_make_key(self._key_file)
+        self._key = read_or_make_key(self._key_file, sealed=settings.store.sealed_key)
         self._ballast = self.directory / "token.ballast"
         with self.lock(timeout_s=30.0):
             self._lay_ballast()
@@ -361,14 +361,20 @@ def _digest(value: str) -> str:
     return hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def read_or_make_key(path: Path) -> bytes:
-    """The 32-byte key. A systemd credential of the same file name wins; a missing file is made once, 0600.
+def read_or_make_key(path: Path, *, sealed: bool = False) -> bytes:
+    """The 32-byte key. A systemd credential of the same file name wins; a missing file is made once, 0600, unless ``sealed``.
 
-    Raises :class:`UsageError` when the key is not 32 bytes, is a link, or is open to others.
+    Raises :class:`UsageError` when a sealed key was not handed over, or the key is not 32 bytes, is a link, or is open to others.
     """
     credentials = os.environ.get("CREDENTIALS_DIRECTORY")
     if credentials and (Path(credentials) / path.name).is_file():
         return _checked_key((Path(credentials) / path.name).read_bytes(), path)
+    if sealed:
+        raise UsageError(
+            "the store's key is sealed to this host and was not handed to this process",
+            seen=f"no {path.name} in $CREDENTIALS_DIRECTORY",
+            next="run the same command as root on the edge host (sudo qbo-sync …): it unseals the key for that run",
+        )
     if not os.path.lexists(path):
         _make_key(path)
     try:

@@ -241,6 +241,18 @@ def test_a_credential_of_systemd_wins(site: Settings, tmp_path: Path, monkeypatc
     assert rejected(site)
 
 
+def test_a_sealed_key_is_never_made_here(site: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sealed = site.model_copy(update={"store": site.store.model_copy(update={"sealed_key": True})})
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
+    with pytest.raises(UsageError, match="sealed to this host") as told:
+        TokenStore(sealed)
+    assert "as root" in told.value.next
+    assert not site.store.key.exists()
+    (tmp_path / "store.key").write_bytes(bytes(range(32)))
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    assert TokenStore(sealed).save(grant()).generation == 1
+
+
 def test_processes_that_start_together_agree_on_one_key(site: Settings) -> None:
     with ThreadPoolExecutor(8) as pool:
         stores = list(pool.map(lambda _: TokenStore(site), range(8)))
