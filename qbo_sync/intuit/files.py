@@ -17,6 +17,8 @@ from pathlib import Path
 from qbo_sync.errors import KitError, Unreachable, UsageError
 
 _POLL_S = 0.02
+# What a reading keeps of the company for the next one.
+SNAPSHOT = "snapshot.db"
 
 
 class StoreUnwritable(KitError):
@@ -30,6 +32,12 @@ def unwritable(path: Path, error: sqlite3.Error) -> StoreUnwritable:
         seen=str(error),
         next=f"free some space on {path.parent} or mend its owner and mode, then run the same command again",
     )
+
+
+def forget_snapshot(directory: Path) -> None:
+    """Remove what is kept of a company in this store."""
+    for name in (f"{SNAPSHOT}-journal", SNAPSHOT):
+        (directory / name).unlink(missing_ok=True)
 
 
 def private_directory(directory: Path) -> None:

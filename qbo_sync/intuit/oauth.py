@@ -26,6 +26,7 @@ from requests_oauthlib import OAuth2Session
 from qbo_sync.config import Settings, check_service_address, read_secret
 from qbo_sync.errors import Blocked, IntuitFault, KitError, ReconnectNeeded, UsageError, Waiting
 from qbo_sync.intuit import faults
+from qbo_sync.intuit.files import forget_snapshot
 from qbo_sync.intuit.http import Answer, Http, undisturbed
 from qbo_sync.intuit.pace import Pacer
 from qbo_sync.intuit.tokens import Authorization, Clock, Grant, GrantState, TokenStore, utc_now
@@ -143,7 +144,10 @@ class Connection:
         return grant
 
     def revoke(self) -> None:
-        """Give the grant back to Intuit and forget it. A grant that Intuit no longer knows is forgotten as well."""
+        """Give the grant back to Intuit, forget it, and what was kept of the company's rows for the next reading.
+
+        A grant that Intuit no longer knows is forgotten as well.
+        """
         with self.store.lock(self._lock_s):
             try:
                 grant = self.store.load()
@@ -152,6 +156,7 @@ class Connection:
             if grant is not None:
                 self._revoke(grant)
             self.store.forget()
+            forget_snapshot(self.store.directory)
 
     # Inside
 

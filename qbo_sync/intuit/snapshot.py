@@ -13,7 +13,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -21,7 +20,7 @@ import msgspec
 from qbo_sync.config import Settings
 from qbo_sync.intuit.changes import CAPTURED, LONGEST_BACK, OVERLAP, Changes
 from qbo_sync.intuit.client import Intuit
-from qbo_sync.intuit.files import private_file
+from qbo_sync.intuit.files import SNAPSHOT, forget_snapshot, private_file
 from qbo_sync.intuit.lists import Page, Row
 from qbo_sync.intuit.query import PAGE_ROWS, Active
 from qbo_sync.intuit.tokens import Clock, utc_now
@@ -53,7 +52,7 @@ class Snapshot:
         self._only_changes = only_changes
         self._clock = clock
         self._company = f"{settings.intuit.environment}|{settings.intuit.api_url}|{intuit.realm}"
-        self._path = settings.store.directory / "snapshot.db"
+        self._path = settings.store.directory / SNAPSHOT
 
     def read(self, wanted: Mapping[str, Active]) -> Iterator[Page]:
         """All these lists, as :meth:`Intuit.read` gives them."""
@@ -131,13 +130,7 @@ class Snapshot:
     def _lost(self, error: sqlite3.Error | OSError) -> None:
         log.warning("the last reading could not be kept or used (%s); everything is read", error)
         if getattr(error, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_BUSY:
-            forget(self._path.parent)
-
-
-def forget(directory: Path) -> None:
-    """Remove what is kept of a company in this store."""
-    for name in ("snapshot.db-journal", "snapshot.db"):
-        (directory / name).unlink(missing_ok=True)
+            forget_snapshot(self._path.parent)
 
 
 def _forget(db: sqlite3.Connection, entity: str) -> None:

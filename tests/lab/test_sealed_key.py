@@ -1,4 +1,4 @@
-"""The key of the token store, sealed to the edge host: the service and root have it, nobody else, and it is the same as before."""
+"""The key of the token store, sealed to the edge host: the service and root have it, nobody else, and it stays the same."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from test_intuit_client import held
 
 from qbo_sync.config import Settings
 from qbo_sync.errors import Unreachable
-from qbo_sync.intuit import Intuit, Snapshot, changes
+from qbo_sync.intuit import Connection, Intuit, Snapshot, changes
 from qbo_sync.intuit.changes import Window
 from qbo_sync.intuit.query import Active
 
@@ -175,6 +175,15 @@ def test_what_is_kept_is_for_this_user_only_and_for_one_company(lab: Lab, connec
     after, _ = read(connected, only_changes=True)
     with unpaced(connected) as intuit:
         assert after == rows(intuit)
+
+
+def test_disconnecting_forgets_the_rows_that_were_kept(connected: Settings) -> None:
+    read(connected)
+    assert (connected.store.directory / "snapshot.db").exists()
+    connection = Connection(connected)
+    connection.revoke()
+    connection.close()
+    assert not list(connected.store.directory.glob("snapshot*"))
 
 
 def test_catching_up_is_one_request(lab: Lab, connected: Settings) -> None:
