@@ -54,7 +54,7 @@ def show(answer: Answer, *, findings: Sequence[Finding] = (), rows: Sequence[Pla
     counts = words.figures(answer, rows) if names else {}
     if counts:
         _show_kinds(screen, counts, names)
-    elif answer.summary and not answer.lines and not findings:
+    elif answer.summary and not answer.lines and not findings and not answer.command.startswith("export "):
         _show_summary(screen, answer.summary)
     if answer.command in ("plan", "import"):
         _show_undecided(screen, words.undecided(rows))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from decimal import Decimal
 
 from qbo_sync.switch.model import Answer, Finding, Kind, PlannedRow, Result, Severity
 
@@ -101,6 +102,17 @@ def review_tables() -> dict[str, list[dict[str, str]]]:
     made = {"result": "made", "reason": "run 1", "decision": ""}
     rows = [{"kind": "customer", "qbo_id": str(n), "miracle_id": str(n), "name": name, **made} for n, name in enumerate(NAMES)]
     return {"Customers": rows}
+
+
+def hostile_tables() -> dict[str, list[dict[str, object]]]:
+    """Every sort of list of a clean-up or a reconciliation, with hostile values in every place that the books fill."""
+    line = {"kind": "customer", "result": "unused", "balance": Decimal("-1204.5"), "open_documents": 2, "in_stock": 3}
+    to_tick = [{**line, "qbo_id": name, "name": name, "reason": name, "decision": ""} for name in NAMES]
+    differing = [
+        {"name": name, "kind": "customer", "field": name, "qbo": name, "miracle": name, "qbo_id": name, "miracle_id": name}
+        for name in NAMES
+    ]
+    return {"Customers": to_tick, "Same record, other details": differing, "<i>": [{"name": name, "<u>": name} for name in NAMES]}
 
 
 def reconcile_answer() -> Answer:

@@ -68,7 +68,7 @@ def page(
     return Path(paths["html"]).read_text(encoding="utf-8")
 
 
-@pytest.fixture(params=["audit", "plan", "import", "review", "reconcile", "doctor"])
+@pytest.fixture(params=["audit", "plan", "import", "review", "reconcile", "prepare", "doctor"])
 def any_page(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     hostile = [{"id": name, "kind": name, name: name, "remedy": name} for name in sample.NAMES]
     lines = list(sample.HOSTILE)
@@ -78,7 +78,8 @@ def any_page(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         "plan": lambda: page(tmp_path, sample.plan_answer(), rows=sample.rows()),
         "import": lambda: page(tmp_path, sample.import_answer(), rows=sample.rows()),
         "review": lambda: page(tmp_path, Answer("review", "acme", lines=lines), tables=sample.review_tables()),
-        "reconcile": lambda: page(tmp_path, sample.reconcile_answer()),
+        "reconcile": lambda: page(tmp_path, sample.reconcile_answer(), tables=sample.hostile_tables()),
+        "prepare": lambda: page(tmp_path, Answer("prepare", "acme", lines=lines, next="<b>"), tables=sample.hostile_tables()),
         "doctor": lambda: page(tmp_path, doctor),
     }[request.param]()
 
@@ -170,6 +171,11 @@ def test_a_plan_shows_the_doubtful_rows_before_the_lists(tmp_path: Path) -> None
     for row in sample.rows():
         if row.result in words.TO_DECIDE:
             assert " ".join(visible(row.reason).split()) in text
+
+
+def test_money_and_counts_stand_in_columns_of_figures(tmp_path: Path) -> None:
+    text = page(tmp_path, Answer("prepare", "acme"), tables=sample.hostile_tables())
+    assert '<td role=cell class="figure" data-label="Balance"><span class="value" dir="auto">-1,204.50</span></td>' in text
 
 
 def test_decided_rows_are_shown_as_decided_with_who_and_what(tmp_path: Path) -> None:

@@ -49,18 +49,19 @@ def test_sheets_are_ready_to_filter_and_to_decide(plan_book: openpyxl.Workbook) 
     assert 8 <= sheet.column_dimensions["D"].width <= 60
 
 
-@pytest.mark.parametrize("command", ["audit", "plan", "review", "doctor"])
+@pytest.mark.parametrize("command", ["audit", "plan", "review", "prepare", "doctor"])
 def test_no_value_is_a_formula_or_an_error(tmp_path: Path, command: str) -> None:
     hostile = [{"id": name, "kind": name, name: name} for name in sample.NAMES]
     made = {
         "audit": lambda: book(tmp_path, sample.audit_answer(), findings=sample.findings()),
         "plan": lambda: book(tmp_path, sample.plan_answer(), rows=sample.rows()),
         "review": lambda: book(tmp_path, Answer("review", "acme", lines=list(sample.HOSTILE)), tables=sample.review_tables()),
+        "prepare": lambda: book(tmp_path, Answer("prepare", "acme", lines=list(sample.HOSTILE)), tables=sample.hostile_tables()),
         "doctor": lambda: book(tmp_path, Answer("doctor", "acme", "attention", {"=1": "=2"}, hostile, next="=3")),
     }[command]()
     cells = [cell for sheet in made.worksheets for line in sheet.iter_rows() for cell in line if cell.value is not None]
     assert {cell.data_type for cell in cells} <= {"s", "n"}
-    hostile_cells = [cell for cell in cells if str(cell.value).lstrip("'").startswith(("=", "+", "-", "@"))]
+    hostile_cells = [cell for cell in cells if cell.data_type == "s" and str(cell.value).lstrip("'").startswith(("=", "+", "-", "@"))]
     assert hostile_cells
     assert all(cell.quotePrefix for cell in hostile_cells)
 
