@@ -391,7 +391,7 @@ def export_state(context: typer.Context) -> None:
 
 @app.command()
 def serve(context: typer.Context) -> None:
-    """Serve the site's pages behind the reverse proxy."""
+    """Serve the site's pages behind the reverse proxy, use the connection once a day, read what webhooks tell of."""
     call: Call = context.obj
     try:
         serve_pages(config.load(call.config_file))

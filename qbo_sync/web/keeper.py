@@ -26,8 +26,8 @@ GATHER_S = 2.0
 PAUSE_S = 300.0
 # Whoever opens Intuit's disconnect landing makes us ask whether the grant still stands, but not more often than this.
 _DOUBT_S = 60.0
-# An access token lives an hour, so the newest one tells when the connection was used last.
-_UNUSED = timedelta(hours=23)
+# Since the end of the newest access token, which lives an hour: a day without any use.
+_UNUSED = timedelta(hours=22)
 # The unit's stop waits for a request under way; a long outage is the next turn's.
 _TIMEOUT_S = 20.0
 _PATIENCE_S = 30.0
@@ -73,7 +73,7 @@ class Keeper:
         with closing(Connection(self.settings, http=self._http(), clock=self._clock)) as connection:
             if connection.state() not in (GrantState.connected, GrantState.expiring):
                 return
-            if now or self._clock() - connection.grant().access_expires_at > _UNUSED - timedelta(hours=1):
+            if now or self._clock() - connection.grant().access_expires_at > _UNUSED:
                 connection.access_token(force=now)
 
     def work_off(self) -> bool:
