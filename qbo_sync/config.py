@@ -166,7 +166,7 @@ class Import(_Section):
     """What counts as an inventory item, and how many rows one transaction writes."""
 
     item_types: tuple[Literal["Inventory", "NonInventory", "Service"], ...] = ("Inventory",)
-    chunk_rows: int = Field(default=1000, ge=1, le=100_000)
+    chunk_rows: int = Field(default=4000, ge=1, le=100_000)
 
 
 class Limits(_Section):

@@ -31,7 +31,7 @@ DRIVERS = {
 # Said on every new connection; {s} is how many seconds it waits for a lock. MySQL and MariaDB: a text that is too long is
 # refused, never cut, and gaps are locked (they are not in READ COMMITTED).
 ON_CONNECT = {
-    "sqlite": ("PRAGMA foreign_keys = ON", "PRAGMA busy_timeout = {s}000"),
+    "sqlite": ("PRAGMA foreign_keys = ON", "PRAGMA busy_timeout = {s}000", "PRAGMA cache_size = -32768"),
     "postgresql": ("SET lock_timeout = '{s}s'",),
     "mysql": (
         "SET SESSION sql_mode = CONCAT(@@sql_mode, ',STRICT_ALL_TABLES')",
@@ -141,6 +141,23 @@ def prepared(dialect: Dialect, columns: Sequence[Column[Any]], values: Sequence[
         convert = column.type.dialect_impl(dialect).bind_processor(dialect)
         found.append(of_all if convert is None else list(map(convert, of_all)))
     return found
+
+
+def read_whole(
+    connection: Connection, table: Table, id_column: str, how: str, values: Sequence[Any], also: str = ""
+) -> list[Sequence[Any]]:
+    """Whole rows as the driver gives them, in order of id: the id, one column ``also`` (or the id again), then every column.
+
+    ``how`` the ids stand to ``values``: ``>`` one of them, or ``IN``. Without values all rows are read.
+    """
+    quote = connection.dialect.identifier_preparer.quote
+    mark = "?" if connection.dialect.paramstyle == "qmark" else "%s"
+    marks = f"({', '.join([mark] * len(values))})" if how == "IN" else mark
+    columns = ", ".join(quote(name) for name in (id_column, also or id_column, *table.columns.keys()))
+    where = f"WHERE {quote(id_column)} {how} {marks}" if values else ""
+    named = connection.dialect.identifier_preparer.format_table(table)
+    found = connection.exec_driver_sql(f"SELECT {columns} FROM {named} {where} ORDER BY {quote(id_column)}", tuple(values))  # noqa: S608
+    return list(found.all())
 
 
 def insert_statement(dialect: Dialect, table: Table, columns: Sequence[str]) -> str:

@@ -19,7 +19,7 @@ from sqlalchemy import Connection, CursorResult, Table, exc, func, select
 
 from qbo_sync.errors import Blocked
 from qbo_sync.miracle import journal
-from qbo_sync.miracle.engine import concerns_a_row, insert_many, lock, prepared, said, unreachable_if_down
+from qbo_sync.miracle.engine import concerns_a_row, insert_many, lock, prepared, read_whole, said, unreachable_if_down
 from qbo_sync.miracle.profile import KindMap, TaxComponentMap
 
 if TYPE_CHECKING:
@@ -58,7 +58,8 @@ class Inserted(msgspec.Struct, frozen=True, gc=False):
     problem: str = ""
 
 
-Json = dict[str, Any]
+# A row as the driver gives it: its id first, its name second, then every column.
+Whole = Sequence[Any]
 
 
 class _Unclear(Exception):
@@ -165,13 +166,13 @@ class Chunk:
         while some := list(islice(left, IDS_AT_ONCE)):
             yield some
 
-    def fetch(self, kind: str, ids: Iterable[str]) -> dict[str, dict[str, Any]]:
-        """The whole rows with these ids as they are now, every column, keyed by id."""
+    def hashes(self, kind: str, ids: Iterable[str]) -> dict[str, str]:
+        """Of the rows with these ids as they are now, every column: the hash that the journal keeps of a row."""
         part, table = self._part(kind)
-        found: dict[str, dict[str, Any]] = {}
+        found: dict[str, str] = {}
         for some in self._keys(part, ids):
-            result = self.connection.execute(select(table).where(table.c[part.id].in_(some)))
-            found.update((str(row[part.id]), dict(row)) for row in result.mappings())
+            rows = read_whole(self.connection, table, part.id, "IN", some)
+            found.update((str(row[0]), whole_hash(row)) for row in rows)
         return found
 
     def digests(self, kind: str, ids: Sequence[str]) -> dict[str, str]:
@@ -199,20 +200,20 @@ class Chunk:
     def insert(self, kind: str, pending: Sequence[Pending]) -> list[Inserted]:
         """Insert rows, their links and their journal. A row the database refuses comes back with its problem."""
         part, table = self._part(kind)
-        made: list[tuple[Pending, Json]] = []
+        made: list[tuple[Pending, Whole]] = []
         refused: list[Inserted] = []
         self._insert(part, table, pending, made, refused)
-        done = [Inserted(one.qbo_id, str(row[part.id])) for one, row in made]
+        done = [Inserted(one.qbo_id, str(row[0])) for one, row in made]
         if made:
             self._note(kind, part, made)
             self.link(kind, [(i.qbo_id, i.miracle_id, one.sync_token) for i, (one, _) in zip(done, made, strict=True)], "made")
         of = {one.qbo_id: one for one in (*done, *refused)} if refused else {}
         return [of[one.qbo_id] for one in pending] if refused else done
 
-    def _note(self, kind: str, part: KindMap, made: Sequence[tuple[Pending, Json]]) -> None:
-        run_id, key, table_name, first = self.run.run_id, part.id, part.table, self.run.next_seqs(len(made))
+    def _note(self, kind: str, part: KindMap, made: Sequence[tuple[Pending, Whole]]) -> None:
+        run_id, table_name, first = self.run.run_id, part.table, self.run.next_seqs(len(made))
         rows = [
-            (run_id, seq, kind, table_name, str(row[key]), one.qbo_id, row_hash(row), "made", one.name)
+            (run_id, seq, kind, table_name, str(row[0]), one.qbo_id, whole_hash(row), "made", one.name)
             for seq, (one, row) in enumerate(made, start=first)
         ]
         columns = ("run_id", "seq", "kind", "table_name", "miracle_id", "qbo_id", "row_hash", "state", "name")
@@ -223,7 +224,7 @@ class Chunk:
         part: KindMap,
         table: Table,
         pending: Sequence[Pending],
-        made: list[tuple[Pending, Json]],
+        made: list[tuple[Pending, Whole]],
         refused: list[Inserted],
     ) -> None:
         """All together; where the database refuses, half and half, down to the row in trouble; one by one where unclear."""
@@ -245,7 +246,7 @@ class Chunk:
         else:
             made += zip(pending, rows, strict=True)
 
-    def _together(self, part: KindMap, table: Table, pending: Sequence[Pending]) -> list[Json]:
+    def _together(self, part: KindMap, table: Table, pending: Sequence[Pending]) -> list[Whole]:
         """Insert, then read back what stands above the highest id of before: whole rows, what defaults and triggers did included.
 
         The table is held, so nobody else's row can be among them.
@@ -253,20 +254,16 @@ class Chunk:
         key = table.c[part.id]
         before = self.connection.execute(select(func.max(key))).scalar()
         columns, values = _values(part, table, pending)
+        name = columns.index(part.columns["name"])
+        sent = values[name]
         values = prepared(self.miracle.engine.dialect, [table.c[column] for column in columns], values)
         insert_many(self.connection, table, columns, list(zip(*values, strict=True)))
-        statement = select(table).order_by(key)
-        result = self.connection.execute(statement if before is None else statement.where(key > before))
-        names = list(result.keys())
-        rows = [dict(zip(names, row, strict=True)) for row in result.all()]
-        name = part.columns["name"]
-        if len(rows) != len(pending) or not all(
-            _same(row[name], one.values["name"]) for row, one in zip(rows, pending, strict=True)
-        ):
+        rows = read_whole(self.connection, table, part.id, ">", [] if before is None else [before], also=part.columns["name"])
+        if len(rows) != len(pending) or not all(_same(row[1], one) for row, one in zip(rows, sent, strict=True)):
             raise _Unclear
         return rows
 
-    def _alone(self, part: KindMap, table: Table, one: Pending) -> Json:
+    def _alone(self, part: KindMap, table: Table, one: Pending) -> Whole:
         """Insert one row whose id the database tells."""
         columns, values = _values(part, table, [one])
         statement = table.insert().values({column: value for column, (value,) in zip(columns, values, strict=True)})
@@ -275,10 +272,10 @@ class Chunk:
             made = _new_key(self.connection.execute(statement))
         else:
             made = self.connection.execute(statement.returning(key)).scalar_one()
-        row = self.connection.execute(select(table).where(key == made)).mappings().one_or_none()
-        if row is None:
+        rows = read_whole(self.connection, table, part.id, "IN", [made], also=part.columns["name"])
+        if not rows:
             raise _Unclear
-        return dict(row)
+        return rows[0]
 
     def link(self, kind: str, links: Sequence[tuple[str, str, str]], state: str) -> None:
         """Save links (QBO id, Miracle id, SyncToken) of records that have none."""
@@ -426,6 +423,7 @@ class Chunk:
 
 
 T = TypeVar("T")
+_json = msgspec.json.Encoder(enc_hook=str).encode
 
 
 def _some(values: Sequence[T]) -> Iterator[Sequence[T]]:
@@ -475,6 +473,11 @@ def _new_key(result: CursorResult[Any]) -> Any:
     return key[0]
 
 
+def whole_hash(row: Whole) -> str:
+    """SHA-256 over a whole row as the driver gives it, the same on every reading of an unchanged row."""
+    return hashlib.sha256(_json(row[2:])).hexdigest()
+
+
 def row_hash(row: Mapping[str, Any]) -> str:
-    """SHA-256 over a whole row, the same on every reading of an unchanged row."""
-    return hashlib.sha256(msgspec.json.encode(row if isinstance(row, dict) else dict(row), enc_hook=str)).hexdigest()
+    """SHA-256 over a row's fields, the same on every reading of an unchanged row."""
+    return hashlib.sha256(_json(row if isinstance(row, dict) else dict(row))).hexdigest()

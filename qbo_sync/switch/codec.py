@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from decimal import Decimal
+from functools import cache
 from itertools import islice
 from typing import Any
 
@@ -41,9 +42,9 @@ class Records(Codec[Record]):
         """As a line. Its key is the item's type."""
         return Line(thing.qbo_id, thing.level, thing.fields.get("item_type") or "", mark, _encode(thing))
 
-    def decode(self, line: Line) -> Record:
+    def decode(self, body: bytes) -> Record:
         """The record."""
-        record = _record(line.body)
+        record = _record(body)
         _with_decimals(record.kind, record.fields)
         return record
 
@@ -74,9 +75,9 @@ class Rows(Codec[Row]):
         """As a line."""
         return Line(thing.miracle_id, 0, normal_path(thing.path), "", _encode(thing))
 
-    def decode(self, line: Line) -> Row:
+    def decode(self, body: bytes) -> Row:
         """The row."""
-        row = _row(line.body)
+        row = _row(body)
         _with_decimals(row.kind, row.fields)
         return row
 
@@ -86,13 +87,18 @@ class Planned(Codec[PlannedRow]):
 
     def encode(self, thing: PlannedRow) -> Line:
         """As a line."""
-        return Line(thing.qbo_id, thing.level, "", f"{thing.result.value} {thing.action} {thing.decision}", _encode(thing))
+        return Line(thing.qbo_id, thing.level, "", _mark(thing.result, thing.action, thing.decision), _encode(thing))
 
-    def decode(self, line: Line) -> PlannedRow:
+    def decode(self, body: bytes) -> PlannedRow:
         """The planned row."""
-        row = _planned(line.body)
+        row = _planned(body)
         _with_decimals(row.kind, row.fields)
         return row
+
+
+@cache
+def _mark(result: Result, action: str, decision: str) -> str:
+    return f"{result.value} {action} {decision}"
 
 
 def sorts(mark: str) -> tuple[Result, str, str]:

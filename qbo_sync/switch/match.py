@@ -210,7 +210,7 @@ class _Matcher:
             links = self.links.of(self.kind, [line.id for line in lines])
             if links:
                 self._put_linked([line for line in lines if line.id in links], links)
-            if left := [self.records.codec.decode(line) for line in lines if line.id not in links]:
+            if left := [self.records.codec.decode(line.body) for line in lines if line.id not in links]:
                 looks.put(self._first_look(left))
         self._one_row_each(looks)
         if self.kind is Kind.PAYMENT_TERM:
@@ -223,7 +223,7 @@ class _Matcher:
 
     def _short(self, line: Line) -> Record | Short:
         """A record that is settled needs no fields any more; terms are compared by theirs."""
-        return self.records.codec.decode(line) if self.kind is Kind.PAYMENT_TERM else short(line)
+        return self.records.codec.decode(line.body) if self.kind is Kind.PAYMENT_TERM else short(line)
 
     def _first_look(self, chunk: Sequence[Record]) -> dict[str, _Look]:
         paths = {record.qbo_id: names.normal_path(record.path) for record in chunk}
@@ -237,7 +237,7 @@ class _Matcher:
         if len(ids) > 1:
             return _Look(Result.CONFLICT, f"Miracle Service has this name {len(ids)} times (rows {', '.join(ids)})")
         if self.kind is Kind.PAYMENT_TERM:
-            other = different_numbers(record.fields, self.rows.codec.decode(same[0]).fields)
+            other = different_numbers(record.fields, self.rows.codec.decode(same[0].body).fields)
             if other:
                 return _Look(Result.CONFLICT, f"same name, other numbers: {other}", ids[0])
         return _Look(Result.MATCHED, "same name", ids[0])
@@ -433,7 +433,7 @@ class _WeakKeys:
         self._shelf = Shelf()
         for lines in rows.shelf.chunks(self._kind):
             claimed = taken([line.id for line in lines], looks)
-            chunk = [rows.codec.decode(line) for line in lines if line.id not in claimed]
+            chunk = [rows.codec.decode(line.body) for line in lines if line.id not in claimed]
             keys: dict[str, Line] = {}
             for row in chunk:
                 for key in _keyed(row.name, row.path, row.fields):

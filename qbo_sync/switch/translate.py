@@ -154,6 +154,8 @@ _SEEN: dict[Kind, tuple[tuple[str, ...], ...]] = {
 
 
 def _seen(kind: Kind, row: Json) -> dict[str, str]:
+    if not _SEEN[kind]:
+        return {}
     found = {key: _inner(row, where, *inner) if inner else _text(row, where) for key, where, *inner in _SEEN[kind]}
     return {key: value for key, value in found.items() if value}
 

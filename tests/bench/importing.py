@@ -30,7 +30,7 @@ from qbo_sync.switch.store import new_id
 from tests.bench.site import Bench, connected, database
 
 ITEM_TYPES = ("Inventory", "NonInventory", "Service")
-CHUNK_ROWS = 1000
+CHUNK_ROWS = 4000
 # What the generator makes of a company with so many customers, a tenth as many suppliers and half as many items, is more.
 RECORDS_PER_CUSTOMER = 1.44
 

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 import yaml
 
 from qbo_sync.miracle import Miracle, load
-from qbo_sync.miracle.database import Pending, row_hash
+from qbo_sync.miracle.database import Pending
 from qbo_sync.miracle.profile import KINDS
 from tests.databases.conftest import EVERYWHERE, Books
 
@@ -99,10 +99,12 @@ def test_what_a_trigger_did_is_part_of_the_row_that_we_made(books: Books) -> Non
     with run.chunk("supplier") as chunk:
         chunk.insert("supplier", [pending(n, f"Supplier {n}", phone="555") for n in range(3)])
     with run.chunk("supplier") as chunk:
-        for made in books.miracle.made():
-            (now,) = chunk.fetch("supplier", [made.miracle_id]).values()
-            assert now["phone"] == "by trigger"
-            assert row_hash(now) == made.row_hash
+        made = {one.miracle_id: one.row_hash for one in books.miracle.made()}
+        assert chunk.hashes("supplier", made) == made
+    assert books.sql("SELECT DISTINCT phone FROM supplier") == [("by trigger",)]
+    books.sql("UPDATE supplier SET phone = '555' WHERE id = :id", id=next(iter(made)))
+    with run.chunk("supplier") as chunk:
+        assert [i for i, now in chunk.hashes("supplier", made).items() if now != made[i]] == [next(iter(made))]
 
 
 def test_a_number_of_ids_that_lags_behind_gives_no_row_a_wrong_link(books: Books) -> None:
@@ -141,6 +143,6 @@ def test_a_site_s_own_table_and_column_names_are_quoted(books: Books, tmp_path: 
         assert [row["name"] for _, row in chunk.names("supplier")] == ["One", "Two"]
     by_id = {made.miracle_id: made for made in miracle.made()}
     with run.chunk("supplier") as chunk:
-        assert row_hash(chunk.fetch("supplier", [first.miracle_id])[first.miracle_id]) == by_id[first.miracle_id].row_hash
+        assert chunk.hashes("supplier", [first.miracle_id]) == {first.miracle_id: by_id[first.miracle_id].row_hash}
         chunk.remove("supplier", [by_id[first.miracle_id]], keep_mark=False)
     assert [row["name"] for row in miracle.rows("supplier")] == ["Two"]

@@ -220,7 +220,7 @@ def test_the_settings_example_is_complete_and_its_comments_are_the_defaults() ->
         "requests_per_minute = 480": config.Intuit.model_fields["requests_per_minute"].default,
         "timeout_s = 120.0": config.Intuit.model_fields["timeout_s"].default,
         "port = 8021": config.Web.model_fields["port"].default,
-        "chunk_rows = 1000": config.Import.model_fields["chunk_rows"].default,
+        "chunk_rows = 4000": config.Import.model_fields["chunk_rows"].default,
     }.items():
         assert shown in text
         assert shown.partition(" = ")[2] == str(default)

@@ -11,7 +11,7 @@ from typing import Any
 from qbo_sync.errors import UsageError
 from qbo_sync.intuit import TokenStore
 from qbo_sync.miracle import Run
-from qbo_sync.miracle.database import Chunk, Made, row_hash
+from qbo_sync.miracle.database import Chunk, Made
 from qbo_sync.switch import limits
 from qbo_sync.switch.model import TITLE, Kind
 from qbo_sync.switch.names import normal_path
@@ -129,8 +129,8 @@ def _remove(run: Run, kind: Kind, made: Iterable[Made], chunk_rows: int, *, mark
 
 def _remove_chunk(chunk: Chunk, kind: Kind, made: Sequence[Made], *, mark: bool) -> list[_Kept]:
     """Again and again what nothing refers to, for a parent is free once its children are gone."""
-    now = chunk.fetch(kind, [row.miracle_id for row in made])
-    changed = [row for row in made if row.miracle_id in now and row_hash(now[row.miracle_id]) != row.row_hash]
+    now = chunk.hashes(kind, [row.miracle_id for row in made])
+    changed = [row for row in made if now.get(row.miracle_id, row.row_hash) != row.row_hash]
     kept = [_Kept(row, "it was changed in Miracle Service since the import") for row in changed]
     stays = {row.miracle_id for row in changed}
     left = [row for row in made if row.miracle_id not in stays]

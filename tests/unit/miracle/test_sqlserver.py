@@ -48,7 +48,7 @@ def sent(tmp_path: Path) -> list[tuple[Any, int]]:
             done = chunk.insert("inventory_item", pending)
         with run.chunk("inventory_item") as chunk:
             ids = [d.miracle_id for d in done]
-            assert len(chunk.fetch("inventory_item", ids)) == len(chunk.digests("inventory_item", ids)) == ROWS
+            assert len(chunk.hashes("inventory_item", ids)) == len(chunk.digests("inventory_item", ids)) == ROWS
             chunk.extent("inventory_item")
             assert len(list(chunk.names("inventory_item"))) == len(list(chunk.names("inventory_item", ids))) == ROWS
             chunk.extent("inventory_item", 1)
