@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import socket
+import threading
+from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
@@ -24,11 +27,31 @@ def plugin(path: str) -> ModuleType:
 
 
 @pytest.fixture
-def blind(control: Control) -> Control:
-    """A site whose DNS and CA do not answer; nothing leaves this machine."""
+def refusing() -> Iterator[str]:
+    """A name server that refuses every question, at once."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1", 0))
+
+        def refuse() -> None:
+            while True:
+                question, asker = server.recvfrom(4096)
+                if question == b"end":
+                    return
+                server.sendto(question[:2] + b"\x81\x85" + question[4:], asker)
+
+        thread = threading.Thread(target=refuse)
+        thread.start()
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+        server.sendto(b"end", server.getsockname())
+        thread.join()
+
+
+@pytest.fixture
+def blind(control: Control, refusing: str) -> Control:
+    """A site whose DNS and CA tell nothing; nothing leaves this machine."""
     control.variables |= {
-        "preflight_nameservers": ["127.0.0.1:1"],
-        "preflight_resolver": "127.0.0.1:1",
+        "preflight_nameservers": [refusing],
+        "preflight_resolver": refusing,
         "preflight_acme_directory": "https://127.0.0.1:1/dir",
         "preflight_way_to": "127.0.0.1",
     }
