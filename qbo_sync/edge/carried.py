@@ -19,6 +19,7 @@ from qbo_sync.errors import UsageError
 
 FOLDER = "/etc/qbo-kit/certificate"
 SETTINGS = "settings.json"
+ORDERING = ("challenge", "email", "limits", "profile", "rehearsal")  # what a brought certificate has no use for
 
 Given = Mapping[str, Any]
 
@@ -42,6 +43,7 @@ class Carried:
         """Make every file. Raises :class:`UsageError` for the first thing that can't be used; nothing secret is told."""
         made = {key: value for key, value in plain.items() if value not in ("", {}, [])}
         if made.get("source") == "files":
+            made = {key: value for key, value in made.items() if key not in ORDERING}
             made["files"] = self._brought(brought_files)
         else:
             made["authorities"] = [self._authority(str(number), one) for number, one in enumerate(authorities)]

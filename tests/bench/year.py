@@ -41,6 +41,7 @@ ROLES = ("dns_record", "port_forward", "reverse_proxy", "certificate")
 
 UNIT = "qbo-kit-certbot.service"
 CERTBOT = "/opt/qbo-kit/certbot/bin/certbot"
+BUDGET = "/var/lib/qbo-kit/certificate/budget.json"
 STATE = f"/var/lib/qbo-kit/certificate/{FQDN}.json"
 FOLDER = f"/etc/qbo-kit/certificate/{FQDN}"
 SETTINGS = f"{FOLDER}/settings.json"
@@ -89,7 +90,7 @@ class Bench:
     def fresh(self, ca: Ca, **more: Any) -> None:
         """A new certificate of this CA is served, and nothing is wrong."""
         self.configure(ca, **more)
-        code, said = self.tries(f"rm -f {STATE}; qbo-kit-certificate renew --now --force")
+        code, said = self.tries(f"rm -f {STATE} {BUDGET}; qbo-kit-certificate renew --now --force")
         assert code == 0, said
 
     def served(self) -> str:

@@ -45,7 +45,7 @@ def letters() -> Iterator[list[tuple[str, str]]]:
 @contextmanager
 def router_drops(site: EdgeSite, port: int) -> Iterator[None]:
     """The router lets nothing in at this port."""
-    chain = f"chain pre {{ type filter hook prerouting priority raw; iifname wan tcp dport {port} drop; }}"
+    chain = f"chain pre {{ type filter hook prerouting priority raw; iifname wan tcp dport {port} drop; }};"
     site.on("router", f"nft 'table ip closed {{ {chain} }}'")
     try:
         yield

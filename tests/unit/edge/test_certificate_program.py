@@ -84,6 +84,18 @@ def test_what_the_role_carries_is_what_the_program_reads(tmp_path: Path) -> None
     assert json.loads(run(tmp_path, "--format", "json", "status").stdout)["outcome"] == "failed"
 
 
+def test_a_bought_certificate_travels_with_its_key_and_nothing_of_an_order(
+    tmp_path: Path, root: Certified, middle: Certified, leaf: Certified
+) -> None:
+    pair = secret(tmp_path, "pair.pem", (leaf.key_pem + leaf.pem + middle.pem).decode())
+    ca = secret(tmp_path, "root.pem", root.pem.decode())
+    given = {"certificate": pair, "ca_file": ca}
+    files = made(tmp_path, source="files", rehearsal="https://staging.test/dir", brought_files=given).files
+    read = settings.parse(json.loads(files["settings.json"]))
+    assert (read.source, read.lineage) == ("files", Path(f"/etc/qbo-kit/certificate/{NAME}"))
+    assert (files["fullchain.pem"], files["privkey.pem"]) == (leaf.pem + middle.pem, leaf.key_pem)
+
+
 def test_a_tsig_key_is_told_to_certbot_in_its_own_words(tmp_path: Path) -> None:
     key = secret(tmp_path, "key", 'key "edge" { algorithm hmac-sha256; secret "c2VjcmV0LXNlY3JldC1zZWNyZXQ="; };')
     files = made(tmp_path, challenge={"kind": "dns-rfc2136"}, dns={"token_file": key, "server": "10.0.0.1"})
