@@ -49,9 +49,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--kit-open", metavar="PORTS", default="", help="ports that the site opens to the world besides 80 and 443")
 
 
-def pytest_configure() -> None:
-    """testinfra calls ``ansible-inventory`` by name: let it find the one next to this interpreter."""
+def pytest_configure(config: pytest.Config) -> None:
+    """testinfra calls ``ansible-inventory`` by name: let it find the one next to this interpreter.
+
+    As a check for monitoring it must not call OK what it could not even ask: that is *unknown*, exit code 3.
+    """
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    if config.getoption("nagios", default=False):
+        path = inventory_file(config)
+        if not path:
+            pytest.exit("TESTINFRA UNKNOWN - no inventory: --kit-inventory inventory/SITE.yml", returncode=3)
+        if GROUPS["edge"] not in inventory(path):
+            pytest.exit(f"TESTINFRA UNKNOWN - {path} has no edge host", returncode=3)
 
 
 def pytest_ignore_collect(config: pytest.Config) -> bool | None:
@@ -73,7 +82,7 @@ def inventory(path: str) -> dict[str, Any]:
     environment = {**os.environ, "ANSIBLE_CONFIG": str(HERE.parents[1] / "ansible.cfg")}
     done = subprocess.run([program, "-i", path, "--list"], env=environment, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        pytest.exit(f"ansible-inventory cannot read {path}: {done.stderr.strip()}", returncode=2)
+        pytest.exit(f"TESTINFRA UNKNOWN - ansible-inventory cannot read {path}: {done.stderr.strip()}", returncode=3)
     listed: dict[str, Any] = json.loads(done.stdout)
     return listed
 

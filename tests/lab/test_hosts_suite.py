@@ -9,6 +9,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
+
 from lab.world.layout import TOP
 from tests.lab.conftest import EdgeSite
 
@@ -121,6 +123,16 @@ def test_without_an_inventory_it_skips_in_one_line() -> None:
     done = subprocess.run(command, cwd=TOP, capture_output=True, text=True, timeout=120, check=False)
     assert len(re.findall("^SKIPPED", done.stdout, re.MULTILINE)) == 1, done.stdout
     assert "--kit-inventory" in done.stdout
+
+
+@pytest.mark.parametrize("inventory", [(), ("--kit-inventory", "/nowhere.yml")])
+def test_monitoring_is_told_when_nothing_could_be_asked(inventory: tuple[str, ...]) -> None:
+    """Not OK, since nothing was seen."""
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", "tests/hosts", "--nagios", *inventory]
+    done = subprocess.run(command, cwd=TOP, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert "TESTINFRA UNKNOWN" in done.stdout + done.stderr
+    assert "TESTINFRA OK" not in done.stdout
 
 
 def test_a_run_of_all_tests_leaves_it_out() -> None:

@@ -61,7 +61,9 @@ def test_no_value_is_a_formula_or_an_error(tmp_path: Path, command: str) -> None
     }[command]()
     cells = [cell for sheet in made.worksheets for line in sheet.iter_rows() for cell in line if cell.value is not None]
     assert {cell.data_type for cell in cells} <= {"s", "n"}
-    hostile_cells = [cell for cell in cells if cell.data_type == "s" and str(cell.value).lstrip("'").startswith(("=", "+", "-", "@"))]
+    hostile_cells = [
+        cell for cell in cells if cell.data_type == "s" and str(cell.value).lstrip("'").startswith(("=", "+", "-", "@"))
+    ]
     assert hostile_cells
     assert all(cell.quotePrefix for cell in hostile_cells)
 
