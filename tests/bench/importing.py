@@ -24,7 +24,7 @@ from qbo_sync.intuit import Intuit, Page
 from qbo_sync.intuit.query import Active
 from qbo_sync.miracle import Miracle, reference
 from qbo_sync.switch import apply as applying
-from qbo_sync.switch import audit, collector, match, plan, read, steps
+from qbo_sync.switch import collector, match, plan, read, steps
 from qbo_sync.switch.model import Kind, Record
 from qbo_sync.switch.store import new_id
 from tests.bench.site import Bench, connected, database
@@ -46,7 +46,7 @@ def main(arguments: list[str]) -> int:
     number = round(options.records / RECORDS_PER_CUSTOMER)
     size = ("--customers", str(number), "--vendors", str(number // 10), "--items", str(number // 2), "--limits", "off")
     with database(options.database) as url, connected(*size, database_url=url) as bench:
-        for title in ("first import", "second import", "undo", "audit"):
+        for title in ("first import", "second import", "undo"):
             _alone(bench, title)
     if not options.without_orm:
         with database(options.database) as url, connected(*size, database_url=url) as bench:
@@ -139,17 +139,6 @@ def _import(site: steps.Site) -> None:
     clock.total(f"all of it for {clock.records:,} records, reading aside")
 
 
-@collector.paused()
-def _audit(site: steps.Site) -> None:
-    clock = Clock()
-    company = _company(site, clock)
-    with Miracle.open(site.settings, company.realm) as miracle:
-        books = read.books(miracle)
-    with clock.stage("match and audit", counts=True):
-        audit.audit(audit.Sides(company, books, match.match(company, books)), {})
-    clock.total("all of it, reading aside")
-
-
 def _undo(site: steps.Site) -> None:
     clock = Clock()
     with site.miracle() as miracle:
@@ -202,7 +191,6 @@ def _flush(session: Session, cls: type, kind: Kind, records: list[Record], ids: 
 WORKS: dict[str, Callable[[steps.Site], None]] = {
     "first import": _import,
     "second import": _import,
-    "audit": _audit,
     "undo": _undo,
     "plain SQLAlchemy ORM": _orm,
 }
