@@ -199,7 +199,7 @@ def test_a_bought_certificate_is_served_watched_and_exported(edge_site: EdgeSite
         assert "days left" in told[0][1]
         assert "certificate_files" in told[0][1]
         assert state(edge_site)["next_due"] == state(edge_site)["served"]["not_after"]
-        ask = f"openssl pkcs12 -in {pfx['path']} -nokeys -clcerts -passin 'pass:{password}' -legacy | openssl x509 -noout -serial"
+        ask = f"openssl pkcs12 -in {pfx['path']} -nokeys -clcerts -passin 'pass:{password}' | openssl x509 -noout -serial"
         assert edge_site.on("edge", f"stat --format %a {pfx['path']}; {ask}") == f"600\n{serial}"
         again = edge_site.roles("certificate", **given)
         assert again.count("changed") == 0, again.text

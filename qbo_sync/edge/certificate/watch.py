@@ -71,6 +71,8 @@ def _renew(settings: Settings, state: State, troubles: dict[str, str], *, force:
         outcome = order.Outcome(True, "", problems.of("disk" if error.errno == errno.ENOSPC else "unknown", str(error)))
     at, problem = stamp(time.time()), outcome.problem
     if problem is None:
+        if state.get("retry_at") and settings.service:
+            _stop_retry()
         state |= {"retry_at": None, "failures_in_a_row": 0, "problem": None}
         if outcome.asked:
             state["last_attempt"] = {"at": at, "directory": outcome.directory, "outcome": "issued"}
@@ -223,7 +225,12 @@ def _come_again(service: str, wait_s: float) -> None:
         f"--on-active={max(1, round(wait_s))}s",
         "--timer-property=AccuracySec=1s",
     ]
-    subprocess.run(["systemctl", "stop", f"{RETRY}.timer"], capture_output=True, check=False)
+    _stop_retry()
     done = subprocess.run([*again, "systemctl", "start", "--no-block", service], capture_output=True, text=True, check=False)
     if done.returncode != 0:
         print(f"qbo-kit-certificate: no retry could be arranged: {done.stderr.strip()}", file=sys.stderr)
+
+
+def _stop_retry() -> None:
+    """The one that is planned, if any, is not needed any more."""
+    subprocess.run(["systemctl", "stop", f"{RETRY}.timer"], capture_output=True, check=False)
