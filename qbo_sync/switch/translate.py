@@ -167,9 +167,9 @@ def account(row: Json) -> Account:
 
 def _text(row: Json, key: str) -> str | None:
     value = row.get(key)
-    if value is None or value == "":
-        return None
-    return value if type(value) is str else str(value)
+    if type(value) is str:
+        return value or None
+    return None if value is None else str(value)
 
 
 def _inner(row: Json, key: str, inner: str) -> str | None:
@@ -191,9 +191,21 @@ def _whole(row: Json, key: str) -> int | None:
     return None if value is None else int(value)
 
 
-_ADDRESS = ("line1", "line2", "line3", "line4", "city", "region", "postcode", "country")
+_ADDRESS = {
+    "line1": "Line1",
+    "line2": "Line2",
+    "line3": "Line3",
+    "line4": "Line4",
+    "city": "City",
+    "region": "CountrySubDivisionCode",
+    "postcode": "PostalCode",
+    "country": "Country",
+}
+_ADDRESS_COLUMNS = {
+    prefix: tuple((prefix + column, key) for column, key in _ADDRESS.items()) for prefix in ("", "bill_", "ship_")
+}
 _NO_ADDRESS: dict[str, dict[str, str | None]] = {
-    prefix: dict.fromkeys(f"{prefix}{name}" for name in _ADDRESS) for prefix in ("", "bill_", "ship_")
+    prefix: dict.fromkeys(column for column, _ in columns) for prefix, columns in _ADDRESS_COLUMNS.items()
 }
 
 
@@ -201,17 +213,11 @@ def _address(address: Any, prefix: str) -> dict[str, str | None]:
     """Five lines into four columns: the last two share one."""
     if not address or not isinstance(address, dict):
         return _NO_ADDRESS[prefix]
-    last = [line for line in (_text(address, "Line4"), _text(address, "Line5")) if line]
-    return {
-        f"{prefix}line1": _text(address, "Line1"),
-        f"{prefix}line2": _text(address, "Line2"),
-        f"{prefix}line3": _text(address, "Line3"),
-        f"{prefix}line4": ", ".join(last) or None,
-        f"{prefix}city": _text(address, "City"),
-        f"{prefix}region": _text(address, "CountrySubDivisionCode"),
-        f"{prefix}postcode": _text(address, "PostalCode"),
-        f"{prefix}country": _text(address, "Country"),
-    }
+    found = {column: _text(address, key) for column, key in _ADDRESS_COLUMNS[prefix]}
+    if last := _text(address, "Line5"):
+        fourth = f"{prefix}line4"
+        found[fourth] = f"{found[fourth]}, {last}" if found[fourth] else last
+    return found
 
 
 def tax_codes(codes: Iterable[Json], rates: Iterable[Json], agencies: Iterable[Json]) -> list[TaxCode]:
