@@ -28,6 +28,7 @@ USAGE = """usage: ./kit COMMAND [ARGUMENTS]
   bench disturbed [CASES]     disturb and kill readings in every way
   bench pace [--minutes N]    read at Intuit's limits for so long, never above them
   bench pages                 how fast the Intuit look-alike itself is
+  bench provision             measure a site's first and second run, task by task
   docs                        write the generated parts of docs/ anew
 """
 
@@ -68,6 +69,7 @@ BENCHES = {
     "year": "tests.bench.year",
     "kills": "tests.bench.kills",
     "machine": "tests.bench.machine",
+    "provision": "tests.bench.provision",
 }
 
 

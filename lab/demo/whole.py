@@ -20,6 +20,8 @@ from lab.world.layout import ACME_ROOT_FILE, CA_FILE, FQDN, LOGS, MAIL, RUN, TOP
 
 SITE = "lab"
 BOOKING = "booking.yml"
+# What a person decides about doubtful matches, on the control node.
+DECISIONS = RUN / "store" / "decisions.csv"
 
 
 class Story:
@@ -78,7 +80,12 @@ def _short(path: Path) -> Path:
 
 def _journey(story: Story) -> None:
     _checklist(story)
-    _prerequisites(story)
+    prerequisites(story)
+    after_the_prerequisites(story)
+
+
+def after_the_prerequisites(story: Story) -> None:
+    """From the connection to the enabled export."""
     _connect(story)
     _prepare(story)
     _audit(story)
@@ -94,7 +101,8 @@ def _checklist(story: Story) -> None:
         say(f"    {'✓' if item.get('done') else '·'} {item.get('title', item)}")
 
 
-def _prerequisites(story: Story) -> None:
+def prerequisites(story: Story) -> None:
+    """Step 1: the site's address, up to support's answer."""
     step("Step 1", "QBO technical pre-requisites")
     story.playbook("prerequisites")
     _say_served(story)
@@ -178,10 +186,9 @@ def _import(story: Story) -> None:
     planned = must(story.qbo_sync("plan"), 0, 3)
     say(counts(planned, "new", "matched", "weak", "conflict", "invalid"))
     answers, asked = decide(story.lab.shell("edge", f"cat {planned['report']['decisions']}").stdout)
-    filled = RUN / "store" / "decisions.csv"
-    filled.write_text(answers, encoding="utf-8")
+    DECISIONS.write_text(answers, encoding="utf-8")
     say(f"  waiting for a decision: {asked}; a person fills in the decisions file")
-    story.playbook("import", "-e", f"qbo_sync_decisions_file={filled}")
+    story.playbook("import", "-e", f"qbo_sync_decisions_file={DECISIONS}")
     say(counts({"summary": story.results()["import"]["seen"]["summary"]}, "written"))
     second = must(story.qbo_sync("import"), 0)
     say(f"  a second import writes {sum(t['written'] for t in second['summary'].values())} rows")
