@@ -50,14 +50,15 @@ class Blocked(KitError):
 
 
 class Waiting(KitError):
-    """A person outside must act first. ``who`` names them."""
+    """A person outside must act first. ``who`` names them; ``request`` is the text to send to them, where there is one."""
 
     exit_code = 5
     outcome = "waiting"
 
-    def __init__(self, what: str, *, who: str, seen: str = "", next: str = "", site: str = "") -> None:
+    def __init__(self, what: str, *, who: str, seen: str = "", next: str = "", site: str = "", request: str = "") -> None:
         super().__init__(what, seen=seen, next=next, site=site)
         self.who = who
+        self.request = request
 
 
 class ReconnectNeeded(KitError):

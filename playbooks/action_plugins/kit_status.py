@@ -15,17 +15,8 @@ from qbo_sync.edge import state
 from qbo_sync.edge.action import KitAction
 
 ORDER = (
-    *(
-        "checklist",
-        "preflight",
-        "dns_record",
-        "port_forward",
-        "reverse_proxy",
-        "certificate",
-        "verify",
-        "handoff_message",
-        "handoff",
-    ),
+    *("checklist", "preflight", "dns_record", "dns_record_message", "port_forward", "reverse_proxy", "certificate", "verify"),
+    *("handoff_message", "handoff"),
     *("qbo_sync", "connect", "prepare", "profile_check", "audit", "plan", "import", "review", "reconcile", "export_enable"),
 )
 

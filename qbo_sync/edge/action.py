@@ -67,7 +67,8 @@ class KitAction(ActionBase):  # type: ignore[misc]
     def waits(self, wait: Waiting) -> dict[str, Any]:
         """A wait for a person as part of a task's result."""
         wait.site = wait.site or self.site
-        return {"waiting_for": {"who": wait.who, "what": wait.what}, "next": wait.next, "msg": str(wait)}
+        said = {"waiting_for": {"who": wait.who, "what": wait.what}, "next": wait.next, "msg": str(wait)}
+        return said | ({"request": wait.request} if wait.request else {})
 
     @property
     def check_mode(self) -> bool:

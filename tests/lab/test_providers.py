@@ -13,7 +13,7 @@ import pytest
 
 from lab.world import keys
 from lab.world.access import Lab
-from lab.world.layout import INTERNET_MANAGEMENT, ZONE
+from lab.world.layout import INTERNET_MANAGEMENT, MAIL, ZONE
 from qbo_sync.edge.dns.rfc2136 import read_key
 from tests.lab.conftest import EdgeSite
 
@@ -60,11 +60,16 @@ def test_a_signed_update_makes_the_record_and_takes_it_away(site: EdgeSite) -> N
 
 
 def test_a_record_made_by_hand_is_asked_for_and_then_seen(site: EdgeSite) -> None:
-    asked = site.roles("dns_record", dns_record_provider="manual")
-    assert (asked.code, asked.count("changed")) == (0, 0), asked.text
+    server = {"smtp_host": INTERNET_MANAGEMENT, "smtp_port": 25}
+    mail = {"recipient": "dns@provider.example", "sender": "it@mycompany.com", **server}
+    before = set(MAIL.glob("*.eml"))
+    asked, again = (site.roles("dns_record", dns_record_provider="manual", dns_record_mail=mail) for _ in range(2))
+    assert (asked.code, asked.count("changed"), again.count("changed")) == (0, 1, 0), asked.text + again.text
+    (sent,) = set(MAIL.glob("*.eml")) - before
+    assert f"  name:  {NAME}  (the host part is office)" in sent.read_text()
     wait = kept(site, "dns_record")
     assert (wait["state"], "whoever manages the DNS" in wait["waiting_for"]["who"]) == ("waiting", True)
-    assert f"name:  {NAME}  (the host part is office)" in wait["next"]
+    assert wait["next"].startswith("the request went to dns@provider.example;")
     edit("add")
     seen = site.roles("dns_record", dns_record_provider="manual")
     assert (seen.code, kept(site, "dns_record")["state"]) == (0, "done"), seen.text

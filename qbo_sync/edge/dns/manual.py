@@ -5,6 +5,7 @@ What stands at the name is asked of the zone's own servers, so a later run sees 
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -69,11 +70,13 @@ class Manual:
 
     def _ask_for(self, zone: Zone, now: Snapshot, wanted: Iterable[Record]) -> None:
         stands = [str(record) for record in now.records]
+        text = request(zone.name, now, wanted)
         raise Waiting(
             f"the record {now.name} has to be made by hand",
             who=f"whoever manages the DNS of {zone.name} (its name servers: {', '.join(zone.name_servers)})",
             seen="; ".join(stands) or f"no record at {now.name}",
-            next=request(zone.name, now, wanted),
+            next="send this to them; a later run sees by itself that it is done\n\n" + textwrap.indent(text, "    "),
+            request=text,
         )
 
 
@@ -82,23 +85,23 @@ def request(zone: str, now: Snapshot, wanted: Iterable[Record]) -> str:
     wanted = [record for record in wanted if record.type in ("A", "CNAME")]
     new = [record for record in wanted if _values([record]) - _values(now.records)]
     old = [record for record in now.records if record.type in ("A", "CNAME") and not _values([record]) & _values(wanted)]
-    lines = ["send this to them; a later run sees by itself that it is done", ""]
+    lines = []
     for record in old:
-        lines.append(f"    Please remove this record of the zone {zone}, unless something else still needs it:")
+        lines.append(f"Please remove this record of the zone {zone}, unless something else still needs it:")
         lines += [*_table(zone, record), ""]
     for record in new:
-        lines.append(f"    Please create this record in the zone {zone}:")
-        lines += [*_table(zone, record), "      no proxy, no forwarding, and no AAAA record at this name", ""]
+        lines.append(f"Please create this record in the zone {zone}:")
+        lines += [*_table(zone, record), "  no proxy, no forwarding, and no AAAA record at this name", ""]
     return "\n".join(lines).rstrip()
 
 
 def _table(zone: str, record: Record) -> list[str]:
     host = record.name.removesuffix(zone).rstrip(".") or "@"
     return [
-        f"      name:  {record.name}  (the host part is {host})",
-        f"      type:  {record.type}",
-        f"      value: {record.content}",
-        f"      TTL:   {record.ttl} seconds",
+        f"  name:  {record.name}  (the host part is {host})",
+        f"  type:  {record.type}",
+        f"  value: {record.content}",
+        f"  TTL:   {record.ttl} seconds",
     ]
 
 

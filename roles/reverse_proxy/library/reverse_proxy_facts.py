@@ -16,7 +16,7 @@ module: reverse_proxy_facts
 short_description: nginx, its server blocks, who listens on 80 and 443, the TLS library
 description: Reads only. C(servers) holds the server blocks of others, not those in O(own).
 options:
-  own: {description: the file that this role writes, type: path, required: true}
+  own: {description: the files that this role writes, type: list, elements: path, required: true}
   certificate_directory: {description: the stable path of the certificate, type: path, required: true}
   checksum_of: {description: a configuration file of the package whose state is asked, type: path, required: true}
 author: qbo-kit
@@ -24,7 +24,7 @@ author: qbo-kit
 
 EXAMPLES = """
 - reverse_proxy_facts:
-    own: /etc/nginx/conf.d/qbo-kit.conf
+    own: [/etc/nginx/conf.d/qbo-kit.conf]
     certificate_directory: /etc/qbo-kit/tls/qbo.example.com
     checksum_of: /etc/nginx/sites-available/default
 """
@@ -113,7 +113,7 @@ def package_file_state(path: str, md5: str) -> str:
     return "pristine" if any(line.split()[:2] == [path, md5] for line in recorded) else "changed"
 
 
-def look(own: str, certificate_directory: str, checksum_of: str, md5: str) -> dict[str, Any]:
+def look(own: list[str], certificate_directory: str, checksum_of: str, md5: str) -> dict[str, Any]:
     """Everything the role decides on."""
     status, dump = run("nginx", "-T")
     return {
@@ -122,7 +122,7 @@ def look(own: str, certificate_directory: str, checksum_of: str, md5: str) -> di
         "openssl_version": version(run("openssl", "version")[1]),
         "ipv6": Path("/proc/net/if_inet6").exists() and bool(Path("/proc/net/if_inet6").read_text().strip()),
         "listeners": listeners(run("ss", "-Hltnp", "( sport = :80 or sport = :443 )")[1]),
-        "servers": [block for block in servers_of_dump(dump) if block["file"] != own],
+        "servers": [block for block in servers_of_dump(dump) if block["file"] not in own],
         "default_site": package_file_state(checksum_of, md5),
         "certificate": Path(certificate_directory, "fullchain.pem").exists(),
     }
@@ -133,7 +133,9 @@ def main() -> None:
     from ansible.module_utils.basic import AnsibleModule
 
     names = ("own", "certificate_directory", "checksum_of")
-    module = AnsibleModule({name: {"type": "path", "required": True} for name in names}, supports_check_mode=True)
+    spec: dict[str, Any] = {name: {"type": "path", "required": True} for name in names}
+    spec["own"] = {"type": "list", "elements": "path", "required": True}
+    module = AnsibleModule(spec, supports_check_mode=True)
     site = module.params["checksum_of"]
     md5 = module.md5(site) if Path(site).is_file() else ""
     module.exit_json(changed=False, facts=look(*(module.params[name] for name in names), md5))

@@ -35,6 +35,7 @@ options:
       contains: {type: str, default: "", description: A text the page must contain.}
   redirect: {type: bool, default: true, description: Whether port 80 must lead people on to https.}
   min_days: {type: int, default: 7, description: Fewer days left on the certificate is a failure.}
+  other_names_refused: {type: bool, default: true, description: Whether another name must be refused instead of passed on.}
   timeout_s: {type: int, default: 10, description: Seconds for each connection.}
 author: qbo-kit
 """
@@ -70,6 +71,7 @@ class Look:
         self.echo_url = parameters["echo_url"]
         self.timeout = parameters["timeout_s"]
         self.min_days = parameters["min_days"]
+        self.other_names_refused = parameters["other_names_refused"]
         self.context = ssl.create_default_context(cadata=parameters["ca_pem"] or None)
         self.certificate = {}
 
@@ -129,13 +131,18 @@ class Look:
         )
 
     def wrong_name(self):
-        """A name that isn't ours gets no certificate at all."""
-        blind = ssl.create_default_context()
-        blind.check_hostname = False
-        blind.verify_mode = ssl.CERT_NONE
+        """A name that isn't ours gets no certificate at all or, where such names pass through, that of the server behind."""
         try:
-            with self._tls(WRONG_NAME, blind):
+            served = self._served(WRONG_NAME)
+            if self.other_names_refused:
                 return False, "a wrong name is served a certificate", "is another web server answering on port 443?"
+            if served == self._served(self.fqdn):
+                return (
+                    False,
+                    "a wrong name is served our certificate",
+                    "run the role reverse_proxy, so that other names pass",
+                )
+            return True, "a wrong name is passed on to another web server", ""
         except ssl.SSLError as refusal:
             told = "ALERT" in (refusal.reason or "") or "UNRECOGNIZED_NAME" in (refusal.reason or "")
             return told, f"a wrong name is answered with {refusal.reason}", "port 443 must lead to the edge host's nginx"
@@ -154,6 +161,14 @@ class Look:
         if answer.status == status and not good:
             seen += f", without {contains!r}"
         return good, seen, f"wanted {status}" + (f" and {contains!r}" if contains else "") + "; is the server behind it running?"
+
+    def _served(self, name):
+        """The certificate served for a name, whoever signed it."""
+        blind = ssl.create_default_context()
+        blind.check_hostname = False
+        blind.verify_mode = ssl.CERT_NONE
+        with self._tls(name, blind) as connection:
+            return connection.getpeercert(binary_form=True)
 
     def _tls(self, name, context=None):
         raw = socket.create_connection((self.address, 443), timeout=self.timeout)
@@ -193,6 +208,7 @@ def main():
             "paths": {"type": "list", "elements": "dict", "options": page, "default": []},
             "redirect": {"type": "bool", "default": True},
             "min_days": {"type": "int", "default": 7},
+            "other_names_refused": {"type": "bool", "default": True},
             "timeout_s": {"type": "int", "default": 10},
         },
         supports_check_mode=True,

@@ -1,7 +1,7 @@
-"""Send the hand-off message once, or write it to a file; on the control node, in process.
+"""Send a message to somebody who must act, once, or write it to a file; on the control node, in process.
 
-What was sent is remembered in ``store/state.json`` (a hash of recipient and text), so that only a changed message is sent again.
-In check mode nothing is sent or written; ``--diff`` shows the message.
+What was sent is remembered in ``store/state.json`` under ``step`` (a hash of recipient and text), so that only a changed message
+is sent again. In check mode nothing is sent or written; ``--diff`` shows the message.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from qbo_sync.edge import state
 from qbo_sync.edge.action import KitAction
 from qbo_sync.errors import KitError, Unreachable, UsageError
 
-STEP = "handoff_message"
-
 
 class ActionModule(KitAction):
     """See the module's docstring."""
 
     arguments: ClassVar[dict[str, Any]] = {
         "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+        "step": {"type": "str", "required": True},
+        "prefix": {"type": "str", "required": True},
         "method": {"type": "str", "choices": ["smtp", "file"], "required": True},
         "text": {"type": "str", "required": True},
         "sender": {"type": "str", "default": ""},
@@ -39,7 +39,9 @@ class ActionModule(KitAction):
 
     def work(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """Do what ``method`` and ``state`` ask for."""
-        path = Path(arguments["file"]).expanduser() if arguments["file"] else self.store / f"handoff-{self.site}.txt"
+        path = (
+            Path(arguments["file"]).expanduser() if arguments["file"] else self.store / f"{arguments['prefix']}-{self.site}.txt"
+        )
         if arguments["state"] == "absent":
             return self._remove(path)
         if arguments["method"] == "file":
@@ -62,12 +64,12 @@ class ActionModule(KitAction):
     def _send_once(self, arguments: dict[str, Any]) -> dict[str, Any]:
         mark = hashlib.sha256(f"{arguments['recipient']}\n{arguments['text']}".encode()).hexdigest()
         path = self.store / "state.json"
-        sent = state.read(path).get(self.site, {}).get(STEP, {}).get("seen", {})
+        sent = state.read(path).get(self.site, {}).get(arguments["step"], {}).get("seen", {})
         changed = sent.get("sha256") != mark
         if changed and not self.check_mode:
             _send(_message(arguments), arguments)
             seen = {"sha256": mark, "recipient": arguments["recipient"]}
-            state.record(path, self.site, STEP, state.result(changed=True, seen=seen))
+            state.record(path, self.site, arguments["step"], state.result(changed=True, seen=seen))
         after = arguments["text"] if changed else ""
         return {"changed": changed, "where": arguments["recipient"], "diff": {"before": "", "after": after}}
 
@@ -101,13 +103,13 @@ def _send(message: EmailMessage, arguments: dict[str, Any]) -> None:
         raise KitError(
             f"the mail server {server} refused the message",
             seen=str(error),
-            next="mend handoff_sender, handoff_recipient or the log-in, or use handoff_method: file and send it yourself",
+            next=f"mend sender, recipient or the log-in in the variables {arguments['prefix']}_*, or send the message yourself",
         ) from error
     except OSError as error:
         raise Unreachable(
             f"the mail server {server} does not answer",
             seen=str(error),
-            next="mend handoff_smtp_host and handoff_smtp_port, or use handoff_method: file and send it yourself",
+            next=f"mend host and port in the variables {arguments['prefix']}_*, or send the message yourself",
         ) from error
 
 
