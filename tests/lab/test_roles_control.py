@@ -207,6 +207,22 @@ def test_removed_forwards_leave_nothing_of_ours_on_the_router(site: EdgeSite) ->
     assert back.code == 0, back.text
 
 
+def test_a_rollback_brings_back_what_stood_before_the_last_change_once(site: EdgeSite) -> None:
+    assert site.roles("port_forward", "dns_record").code == 0
+    rules = site.on("router", "nft list table ip qbo_kit")
+    fewer = site.roles("port_forward", "dns_record", port_forward_ports=[443], dns_record_ttl=300)
+    assert (fewer.code, site.on("router", "nft list table ip qbo_kit") == rules) == (0, False), fewer.text
+    unnamed = playbook(site, "rollback")
+    assert (unnamed.code, total(unnamed, "changed")) == (2, 0), unnamed.text
+    assert "say that you mean it with -e rollback_site=lab" in unnamed.flat
+    shown = playbook(site, "rollback", arguments=("--check", "--diff"), rollback_site="lab")
+    assert f"+{FQDN} A {ROUTER_WAN} (TTL 3600, qbokit:lab)" in shown.text
+    back, again = (playbook(site, "rollback", rollback_site="lab") for _ in range(2))
+    assert (back.code, again.code, total(again, "changed")) == (0, 0, 0), back.text + again.text
+    assert site.on("router", "nft list table ip qbo_kit; cat /etc/qbo-kit/forward.nft").startswith(rules)
+    assert total(site.roles("port_forward", "dns_record"), "changed") == 0
+
+
 @pytest.fixture
 def fresh_site(no_lab: None, tmp_path: Path) -> Iterator[EdgeSite]:
     """A lab of this test's own, with an empty edge host and a company that nobody has imported yet."""

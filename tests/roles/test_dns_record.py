@@ -155,6 +155,24 @@ def test_absent_leaves_somebody_elses_record(site: Control, provider: Provider) 
     assert provider.records() == [("A", NAME, "11.22.33.99")]
 
 
+def test_what_an_adopted_record_replaced_is_put_back_once(site: Control, provider: Provider) -> None:
+    provider.add("A", "11.22.33.99")
+    site.role("dns_record", dns_record_adopt=True)
+    assert provider.records() == [("A", NAME, "11.22.33.44")]
+    back = site.role("dns_record", "--diff", dns_record_state="restored")
+    assert (back.code, back.count("changed")) == (0, 1), back.text
+    assert f"+{NAME} A 11.22.33.99 (TTL 3600)" in back.text
+    again = site.role("dns_record", dns_record_state="restored")
+    assert (again.code, again.count("changed")) == (0, 0), again.text
+    assert provider.records() == [("A", NAME, "11.22.33.99")]
+
+
+def test_nothing_is_put_back_over_somebody_elses_later_change(site: Control, provider: Provider) -> None:
+    site.role("dns_record")
+    provider.add("A", "11.22.33.99")
+    refused(site, provider, "was changed since the kit's last change", dns_record_state="restored")
+
+
 def test_a_token_encrypted_by_ansible_vault_is_opened_with_the_runs_password(
     site: Control, provider: Provider, tmp_path: Path
 ) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from qbo_sync import errors
 from qbo_sync.edge import addresses
-from qbo_sync.edge.router import Plan, RouterBackend, Settings, forwards
+from qbo_sync.edge.router import TAG, Plan, RouterBackend, Settings, forwards
 from qbo_sync.errors import KitError, UsageError
 
 _KINDS = {kind.__name__: kind for kind in (errors.KitError, errors.UsageError, errors.Blocked, errors.Unreachable)}
@@ -49,10 +49,12 @@ def perform(job: Job, router: RouterBackend) -> dict[str, Any]:
     wanted = forwards(job.site, job.address, job.ports, job.external_address)
     wanted = wanted if job.state == "present" else ()
     plan = router.plan(job.site, wanted, take_over=job.take_over)
+    stood = _standing(job, router) if plan.changed else []
     if plan.changed and not job.check:
         _write(router, plan)
     return {
         "changed": plan.changed,
+        "stood": stood,
         "router": router.describe(),
         "text": plan.after,
         "left": len(plan.forwards),
@@ -62,6 +64,11 @@ def perform(job: Job, router: RouterBackend) -> dict[str, Any]:
         "attention": [*plan.warnings, *(_concerns(job, router) if wanted else ())],
         "diff": {"before": plan.before, "after": plan.after},
     }
+
+
+def _standing(job: Job, router: RouterBackend) -> list[dict[str, Any]]:
+    """The site's own forwards as they are, in JSON's own types."""
+    return [asdict(forward) for forward in sorted(router.read().forwards) if forward.tag == TAG + job.site]
 
 
 def _write(router: RouterBackend, plan: Plan) -> None:

@@ -1,22 +1,26 @@
 """The site's A record, through ``qbo_sync.edge``; on the control node, in process.
 
-In check mode nothing is written and nothing is waited for; ``--diff`` shows the records at the name before and after.
+In check mode nothing is written and nothing is waited for; ``--diff`` shows the records at the name before and after. What a
+change replaced is kept as a snapshot; ``state: restored`` puts it back, once, unless somebody changed the records since.
 """
 
 from __future__ import annotations
 
+from dataclasses import asdict, replace
 from typing import Any, ClassVar
 
-from qbo_sync.edge import authoritative, dns
-from qbo_sync.edge.action import KitAction
+from qbo_sync.edge import authoritative, dns, snapshots
+from qbo_sync.edge.action import KitAction, plain
 from qbo_sync.errors import Waiting
+
+STEP = "dns_record"
 
 
 class ActionModule(KitAction):
     """See the module's docstring."""
 
     arguments: ClassVar[dict[str, Any]] = {
-        "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+        "state": {"type": "str", "choices": ["present", "absent", "restored"], "default": "present"},
         "provider": {"type": "str", "required": True},
         "name": {"type": "str", "required": True},
         "zone": {"type": "str", "required": True},
@@ -41,7 +45,11 @@ class ActionModule(KitAction):
             nameservers=tuple(arguments["nameservers"]),
             **{name: arguments[name] for name in ("api_url", "api_ca_file", "server", "service", "resolver")},
         )
+        if arguments["state"] == "restored":
+            return self._restore(provider, arguments)
         outcome = self._change(provider, arguments)
+        if outcome.changed and not self.check_mode:
+            self._keep(provider, outcome)
         result = {"changed": outcome.changed, "diff": _diff(outcome), "zone": outcome.zone.name}
         if arguments["state"] == "present" and not self.check_mode:
             try:
@@ -57,6 +65,32 @@ class ActionModule(KitAction):
             return dns.absent(provider, **place)
         return dns.present(provider, address=arguments["address"], ttl=arguments["ttl"], adopt=arguments["adopt"], **place)
 
+    def _keep(self, provider: dns.Provider, outcome: dns.Outcome) -> None:
+        after = provider.snapshot(outcome.zone, outcome.before.name)
+        snapshots.keep(
+            self.store,
+            self.site,
+            STEP,
+            before=_documents(outcome.before),
+            after=_documents(after),
+            more={"zone": plain(asdict(outcome.zone)), "name": outcome.before.name},
+        )
+
+    def _restore(self, provider: dns.Provider, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Put back what stood there before the last change; ``changed`` is false when there is nothing to put back."""
+        kept = snapshots.last(self.store, self.site, STEP)
+        if kept is None:
+            return {"changed": False, "zone": arguments["zone"], "diff": {"before": "", "after": ""}}
+        zone = dns.Zone(**{**kept["zone"], "name_servers": tuple(kept["zone"]["name_servers"])})
+        now = provider.snapshot(zone, kept["name"])
+        snapshots.check_untouched(kept, _documents(now), f"the DNS at {kept['name']}")
+        then = dns.Snapshot(kept["name"], tuple(dns.Record(**record) for record in kept["before"]))
+        if not self.check_mode:
+            provider.restore(zone, then)
+            snapshots.forget(self.store, self.site, STEP)
+        texts = [_lines([str(record) for record in snapshot.records]) for snapshot in (now, then)]
+        return {"changed": texts[0] != texts[1], "zone": zone.name, "diff": {"before": texts[0], "after": texts[1]}}
+
     def _wait(self, arguments: dict[str, Any], outcome: dns.Outcome) -> list[str]:
         """What each authoritative server answers; all of them tell the record, or an error says which does not."""
         servers = authoritative.servers(outcome.zone.name, resolver=arguments["resolver"], nameservers=arguments["nameservers"])
@@ -64,6 +98,11 @@ class ActionModule(KitAction):
             arguments["name"], arguments["address"], servers, ttl=arguments["ttl"], timeout_s=arguments["timeout_s"]
         )
         return [str(answer) for answer in said]
+
+
+def _documents(snapshot: dns.Snapshot) -> list[dict[str, Any]]:
+    """Records in JSON's own types, without the provider's ids, which a record put back does not keep."""
+    return [plain(asdict(replace(record, id=""))) for record in snapshot.records]
 
 
 def _diff(outcome: dns.Outcome) -> dict[str, str]:

@@ -8,6 +8,8 @@ before and after. Where the work happens depends on what the router answers to:
   the same address, user, key and options as Ansible's own connection.
 * ``routeros``: here, over the router's REST API.
 * ``upnp``: on the edge host, by the program in ``/opt/qbo-kit/forward``.
+
+What a change replaced is kept as a snapshot; ``state: restored`` puts it back, once, unless somebody changed our rules since.
 """
 
 from __future__ import annotations
@@ -18,14 +20,16 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-from qbo_sync.edge import router
+from qbo_sync.edge import router, snapshots
 from qbo_sync.edge.action import KitAction
 from qbo_sync.edge.router import job
 from qbo_sync.errors import KitError
 
+STEP = "port_forward"
 PROGRAM = "/opt/qbo-kit/forward/bin/python -m qbo_sync.edge.router.on_edge"
 MEMORY = "/var/lib/qbo-kit/forward/{site}.json"
 
@@ -35,7 +39,7 @@ class ActionModule(KitAction):
 
     _requires_connection = True
     arguments: ClassVar[dict[str, Any]] = {
-        "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+        "state": {"type": "str", "choices": ["present", "absent", "restored"], "default": "present"},
         "provider": {"type": "str", "required": True},
         "address": {"type": "str", "required": True},
         "external_address": {"type": "str", "default": ""},
@@ -72,13 +76,43 @@ class ActionModule(KitAction):
             check=self.check_mode,
             settings=settings,
         )
+        if wanted.state == "restored":
+            return self._restore(wanted)
+        done = self._do(wanted)
+        if done["changed"] and not wanted.check:
+            after = router.forwards(wanted.site, wanted.address, wanted.ports) if wanted.state == "present" else ()
+            snapshots.keep(self.store, self.site, STEP, before=done["stood"], after=sorted(map(str, after)))
+        return done
+
+    def _restore(self, wanted: job.Job) -> dict[str, Any]:
+        """Bring back the forwards that stood before the last change; no change when there is nothing to bring back."""
+        kept = snapshots.last(self.store, self.site, STEP)
+        if kept is None:
+            return {"changed": False, "router": "", "forwards": [], "diff": {"before": "", "after": ""}}
+        before = [router.Forward(**forward) for forward in kept["before"]]
+        back = replace(wanted, state="absent", check=True)
+        if before:
+            ports = tuple(forward.external_port for forward in before)
+            address, outside = before[0].address, before[0].external_address or wanted.external_address
+            back = replace(back, state="present", address=address, external_address=outside, ports=ports)
+        done = self._do(back)
+        if done["changed"]:
+            stands = sorted(str(router.Forward(**forward)) for forward in done["stood"])
+            snapshots.check_untouched(kept, stands, f"the router's part for {self.site}")
+        if not self.check_mode:
+            done = self._do(replace(back, check=False))
+            snapshots.forget(self.store, self.site, STEP)
+        return done
+
+    def _do(self, wanted: job.Job) -> dict[str, Any]:
+        """Plan, and unless it is only a check, write and prove, where this router is reached."""
         # Refused here for every provider, before anything is asked of the router.
         router.forwards(wanted.site, wanted.address, wanted.ports, wanted.external_address)
         if wanted.provider == "upnp":
             return self._on_the_edge_host(wanted)
         if wanted.provider in ("openwrt", "vyos"):
             return self._over_pyinfra(wanted)
-        return job.perform(wanted, router.provider(wanted.provider, settings, self._run))
+        return job.perform(wanted, router.provider(wanted.provider, wanted.settings, self._run))
 
     def _run(self, command: Sequence[str], text: str) -> str:
         """Carry a command to the router. Raises :class:`KitError` with what the router said."""
@@ -130,6 +164,7 @@ class ActionModule(KitAction):
         lines = [str(forward) for forward in asks]
         return {
             "changed": bool(asks),
+            "stood": [],
             "router": "not asked yet",
             "text": "",
             "left": len(asks),
