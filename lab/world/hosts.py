@@ -68,10 +68,15 @@ class Host:
     def keep_apt_downloads(self) -> None:
         """Let apt's downloads and package lists outlive this host, in the lab's cache."""
         for inside, name in ((ARCHIVES, "archives"), (LISTS, "lists")):
-            kept = CACHE / "apt" / self.name / name
+            kept = CACHE / "apt" / self.name / self.release() / name
             if not kept.exists():
                 shutil.copytree(self.image / inside.lstrip("/"), kept)
             self.binds.append((kept, inside))
+
+    def release(self) -> str:
+        """The image's Debian release: apt's lists of one are of no use to another."""
+        lines = (self.image / "etc/os-release").read_text(encoding="utf-8").splitlines()
+        return next(line.removeprefix("VERSION_CODENAME=") for line in lines if line.startswith("VERSION_CODENAME="))
 
     def boot(self) -> None:
         """Start its systemd. Its network namespace is empty until its links are plugged in."""

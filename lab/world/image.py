@@ -78,24 +78,30 @@ def ensure_packages() -> None:
     run(*quiet, "install", "--no-install-recommends", "--yes", *missing, timeout_s=600)
 
 
-def recipe() -> list[str]:
-    """The command that makes the image, without its target."""
-    packages = ",".join(" ".join(IMAGE_PACKAGES).split())
-    hooks = [f"--customize-hook={hook}" for hook in IMAGE_HOOKS]
-    return ["mmdebstrap", "--quiet", "--variant=minbase", "--skip=cleanup/apt/lists", f"--include={packages}", *hooks, SUITE]
+def recipe(suite: str = SUITE) -> list[str]:
+    """The command that makes an image, without its target. One of another release is an edge host's only."""
+    packages = ",".join(" ".join(IMAGE_PACKAGES if suite == SUITE else IMAGE_PACKAGES[:2]).split())
+    hooks = IMAGE_HOOKS if suite == SUITE else IMAGE_HOOKS[1:]
+    options = [f"--include={packages}", *(f"--customize-hook={hook}" for hook in hooks)]
+    return ["mmdebstrap", "--quiet", "--variant=minbase", "--skip=cleanup/apt/lists", *options, suite]
 
 
-def path() -> Path:
+def path(suite: str = SUITE) -> Path:
     """Where the image made by the present recipe is, or will be."""
-    return CACHE / f"image-{hashlib.sha256(repr(recipe()).encode()).hexdigest()[:12]}"
+    return CACHE / f"image-{hashlib.sha256(repr(recipe(suite)).encode()).hexdigest()[:12]}"
 
 
-def ensure() -> Path:
+def edge_suite() -> str:
+    """The Debian release of the edge host: ``KIT_EDGE_SUITE``, else that of all hosts."""
+    return os.environ.get("KIT_EDGE_SUITE", SUITE)
+
+
+def ensure(suite: str = SUITE) -> Path:
     """Return the image, made now if it is not in the cache; a half-made one never carries the final name."""
-    image = path()
+    image = path(suite)
     if image.is_dir():
         return image
-    print("lab: building the hosts' image (once, about half a minute)", flush=True)
+    print(f"lab: building the hosts' image of {suite} (once, about half a minute)", flush=True)
     for old in CACHE.glob("image-*"):
         # Another checkout's image of today stays: two of them must not take each other's away, again and again.
         if not _in_use(old) and time.time() - old.stat().st_mtime > DAY_S:
@@ -104,7 +110,7 @@ def ensure() -> Path:
     log = CACHE / "image.log"
     CACHE.mkdir(parents=True, exist_ok=True)
     log.unlink(missing_ok=True)
-    if run_in_group("image", log, *recipe(), str(new)) != 0:
+    if run_in_group("image", log, *recipe(suite), str(new)) != 0:
         raise KitError("lab: the hosts' image could not be built", seen=tail(log), next="check that apt works on this machine")
     new.rename(image)
     return image

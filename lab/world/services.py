@@ -42,6 +42,7 @@ class Materials:
     """What the start of the lab has made and its services need."""
 
     image: Path
+    edge_image: Path
     certificates: dict[str, Issued]
 
 
@@ -206,7 +207,7 @@ def everything() -> tuple[Service, ...]:
 
 
 def _host(name: str, materials: Materials) -> Host:
-    host = Host(name, materials.image)
+    host = Host(name, materials.edge_image if name == "edge" else materials.image)
     host.mount()
     host.write("/etc/resolv.conf", configuration.resolv_conf())
     return host

@@ -87,7 +87,7 @@ def up() -> None:
             print("lab: cleaning up after an earlier lab", flush=True)
             sweep()
         image.ensure_packages()
-        _start(image.ensure())
+        _start(image.ensure(), image.ensure(image.edge_suite()))
     print("lab: up", flush=True)
 
 
@@ -113,13 +113,13 @@ def sweep() -> None:
     shutil.rmtree(RUN, ignore_errors=True)
 
 
-def _start(base: Path) -> None:
+def _start(base: Path, edge: Path) -> None:
     RUN.mkdir(mode=0o700)
     state = State(checkout=str(TOP), forwarding=network.FORWARDING.read_text(encoding="ascii").strip())
     state.save()
     print("lab: wiring the networks", flush=True)
     keys.make()
-    materials = services.Materials(base, _certify())
+    materials = services.Materials(base, edge, _certify())
     network.build()
     print("lab: starting the hosts and the services of the lab's internet", flush=True)
     for service in (*services.HOSTS, *services.DAEMONS):
