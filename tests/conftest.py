@@ -78,9 +78,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         names = getattr(item, "fixturenames", ())
         if "lab" in names or "no_lab" in names:
             item.add_marker(pytest.mark.lab)
-        if "lab" in names or "no_lab" in names or "database_servers" in names:
-            # There is one lab, and one image that it and the database servers are run from: never from two processes at once.
-            item.add_marker(pytest.mark.xdist_group("machine"))
+            # There is one lab: never from two processes at once.
+            item.add_marker(pytest.mark.xdist_group("lab"))
+        elif "database_servers" in names:
+            # One server of each kind serves them all.
+            item.add_marker(pytest.mark.xdist_group("databases"))
     items.sort(key=lambda item: "no_lab" not in getattr(item, "fixturenames", ()))
 
 
