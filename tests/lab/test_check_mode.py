@@ -28,7 +28,6 @@ def changes(run: Run) -> list[str]:
 
 
 def test_what_check_mode_says_is_what_then_happens(edge_site: EdgeSite) -> None:
-    edge_site.build()
     assert edge_site.roles("dns_record", dns_record_state="absent").count("changed") == 1
     for host, script in DRIFT.items():
         edge_site.on(host, script)
@@ -36,6 +35,6 @@ def test_what_check_mode_says_is_what_then_happens(edge_site: EdgeSite) -> None:
     done = edge_site.roles(*ROLES)
     after = edge_site.roles(*ROLES, arguments=("--check", "--diff"))
     assert (said.code, done.code, after.code) == (0, 0, 0), said.text + done.text + after.text
-    assert len(changes(said)) >= 7, said.text
     assert changes(said) == changes(done)
+    assert len(changes(said)) >= 6, said.text
     assert changes(after) == []

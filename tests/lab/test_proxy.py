@@ -92,7 +92,7 @@ def test_other_names_reach_the_web_server_that_had_the_ports_before(edge_site: E
             assert (run.code, again.code, again.count("changed")) == (0, 0, 0), run.text + again.text
             assert from_outside(edge_site, shop) == "former shop.mycompany.com"
             assert from_outside(edge_site, f"--connect-to old.test:80:{FQDN}:80 http://old.test/") == "former old.test"
-            assert from_outside(edge_site, f"https://{FQDN}/qbo/healthz") == "ok"
+            assert json.loads(from_outside(edge_site, f"https://{FQDN}/qbo/healthz"))["status"] == "ok"
             seen = edge_site.on("edge", "grep healthz /var/log/nginx/qbo-kit.log | tail -1")
             assert not re.match(rf"127\.|{EDGE_LAN}", seen), seen
             proof = edge_site.roles("verify", **through)
