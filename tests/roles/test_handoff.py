@@ -83,7 +83,7 @@ def test_a_mail_server_that_is_not_there_is_named_with_the_way_out(control: Cont
     run = sending(control, port).role("handoff")
     assert run.code == 2
     assert f"acme: the mail server 127.0.0.1:{port} does not answer" in run.flat
-    assert "or use handoff_method: file and send it yourself" in run.flat
+    assert "or send the message yourself" in run.flat
 
 
 def test_a_password_is_not_sent_without_encryption(control: Control, mail: tuple[int, Path]) -> None:
