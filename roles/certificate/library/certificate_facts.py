@@ -34,6 +34,9 @@ RETURN = """
 facts: {description: what was seen, type: dict, returned: always}
 """
 
+# Before its unit is there, systemd refuses to be asked about it, in check mode too.
+TIMER = Path("/etc/systemd/system/qbo-kit-certbot.timer")
+
 
 def openssl(path: Path, *options: str) -> str:
     """One question to ``openssl x509`` about the first certificate of a file; empty when it cannot be read."""
@@ -82,6 +85,7 @@ def look(name: str, directory: Path, config_dir: Path, folder: str = "", store: 
         "own_directory": directory.is_dir() and not directory.is_symlink(),
         "other_certbot": bool(shutil.which("certbot", path="/usr/sbin:/usr/bin:/sbin:/bin")),
         "nginx": bool(shutil.which("nginx")),
+        "timer": TIMER.is_file(),
     }
 
 
