@@ -30,9 +30,10 @@ with socket.create_server(("127.0.0.1", 8999)) as server, server.accept()[0] as 
 
 
 def state_of(site: EdgeSite) -> str:
-    """Every file of nginx, certbot, systemd and ours on the edge host, by content and mode."""
+    """Every file of nginx, certbot, systemd and ours on the edge host, by content and mode; not what running services keep."""
     folders = f"/etc/nginx /etc/letsencrypt /etc/systemd/system {OURS}"
-    pick = "-path '*/__pycache__' -prune -o \\( -type f -o -type l \\) -print0"
+    passed = " -o ".join(f"-path '{path}'" for path in ("*/__pycache__", "/var/lib/qbo-sync", "/var/lib/qbo-kit/certificate"))
+    pick = f"\\( {passed} \\) -prune -o \\( -type f -o -type l \\) -print0"
     return site.on("edge", f"find {folders} {pick} 2>/dev/null | sort -z | xargs -0 -r stat --format '%n %a %U %s %Z' --")
 
 
