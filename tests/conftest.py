@@ -71,18 +71,12 @@ def database_url(
             yield url
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what needs the lab; what makes and removes one of its own comes first, while none is up."""
     for item in items:
         names = getattr(item, "fixturenames", ())
         if "lab" in names or "no_lab" in names:
             item.add_marker(pytest.mark.lab)
-            # There is one lab: never from two processes at once.
-            item.add_marker(pytest.mark.xdist_group("lab"))
-        elif "database_servers" in names:
-            # One server of each kind serves them all.
-            item.add_marker(pytest.mark.xdist_group("databases"))
     items.sort(key=lambda item: "no_lab" not in getattr(item, "fixturenames", ()))
 
 

@@ -14,6 +14,9 @@ from lab.world import cli, inventory, network, world
 from lab.world.layout import RUN, TOP
 from lab.world.system import cgroup_roots, processes
 
+# What the names of other tests' network namespaces begin with (tests/unit/edge/conftest.py): they may run beside this one.
+TESTS = "qktest-"
+
 
 def lines_of(*command: str) -> set[str]:
     return {line.strip() for line in subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()}
@@ -46,8 +49,8 @@ def inhabitants(spaces: set[str]) -> set[str]:
 
 
 def traces() -> dict[str, set[str]]:
-    """Everything on the machine that a lab changes, apart from its cache."""
-    return {
+    """Everything on the machine that a lab changes, apart from its cache and from what other tests have in spaces of theirs."""
+    found = {
         "namespaces": lines_of("ip", "netns", "list"),
         "links": {line.split()[0] for line in lines_of("ip", "-brief", "link")},
         "routes": lines_of("ip", "route"),
@@ -57,6 +60,7 @@ def traces() -> dict[str, set[str]]:
         "files": {str(path) for path in Path("/run").rglob("*")} | {str(path) for path in TOP.glob("inventory/**/*")},
         "groups": {str(path) for root in cgroup_roots() for path in root.glob("qbokit*")},
     }
+    return {name: {trace for trace in traces if TESTS not in trace} for name, traces in found.items()}
 
 
 def kill_half_way() -> None:
