@@ -85,4 +85,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_unconfigure() -> None:
     """A thread that a test forgot must not hold the finished run: all stacks are shown, and the run fails."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        return  # a worker waits for the others; the run that started it ends it
     faulthandler.dump_traceback_later(60, exit=True)

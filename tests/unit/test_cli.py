@@ -119,15 +119,20 @@ def test_another_company_is_bound_only_when_said_so(acme: Acme) -> None:  # noqa
 
 
 def test_a_stopped_command_says_that_nothing_is_half_written(acme: Acme) -> None:  # noqa: F811
-    process = subprocess.Popen(
-        [sys.executable, "-m", "qbo_sync.cli", "--config", str(acme.folder / "acme.toml"), "audit"],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
     before = acme.stats()["requests"]
-    while acme.stats()["requests"] == before:
-        time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
+    # An answer that takes its time: the command must still be at work when it is stopped.
+    acme.latency(4000)
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "qbo_sync.cli", "--config", str(acme.folder / "acme.toml"), "audit"],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        while acme.stats()["requests"] == before:
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    finally:
+        acme.latency(0)
     assert process.returncode == 1
     assert "nothing is half written" in said
     assert "Traceback" not in said

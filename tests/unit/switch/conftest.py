@@ -75,6 +75,10 @@ class Acme:
         """Let the look-alike answer with these faults from now on."""
         requests.post(f"{self.address}/lab/faults", json=list(rules), timeout=30).raise_for_status()
 
+    def latency(self, milliseconds: float) -> None:
+        """How long each answer of the look-alike takes from now on."""
+        requests.post(f"{self.address}/lab/latency", json={"latency_ms": milliseconds}, timeout=30).raise_for_status()
+
     def stats(self) -> dict[str, Any]:
         """The look-alike's counters."""
         counters: dict[str, Any] = requests.get(f"{self.address}/lab/stats", timeout=30).json()
