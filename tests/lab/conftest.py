@@ -71,6 +71,16 @@ class EdgeSite:
         assert done.returncode == 0, f"{script}: {done.stdout}{done.stderr}"
         return done.stdout.strip()
 
+    def make_fail(self, host: str, unit: str) -> None:
+        """Let a unit of systemd be in the state `failed`, with its own file as it was."""
+        folder = f"/run/systemd/system/{unit}.d"
+        drop_in = "[Service]\\nRestart=no\\nExecStartPre=/bin/false\\n"
+        start = f"systemctl daemon-reload; systemctl stop {unit}; systemctl start {unit}"
+        self.on(
+            host, f"mkdir -p {folder}; printf '{drop_in}' > {folder}/fail.conf; {start}; rm -r {folder}; systemctl daemon-reload"
+        )
+        assert self.on(host, f"systemctl is-failed {unit}") == "failed"
+
 
 @pytest.fixture(scope="session")
 def edge_site(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> EdgeSite:

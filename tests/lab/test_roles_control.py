@@ -197,8 +197,10 @@ def test_a_reload_of_the_routers_own_rules_keeps_ours(site: EdgeSite) -> None:
 
 def test_removed_forwards_leave_nothing_of_ours_on_the_router(site: EdgeSite) -> None:
     try:
+        site.make_fail("router", "qbo-kit-forward.service")
         gone = site.roles("port_forward", port_forward_state="absent")
         assert gone.code == 0, gone.text
+        assert site.on("router", "systemctl list-units --all --plain --no-legend 'qbo*'") == ""
         left = "ls /etc/qbo-kit/forward.nft /etc/systemd/system/qbo-kit-forward.service; nft list tables | grep qbo_kit"
         assert site.on("router", f"{{ {left}; }} 2>/dev/null; true") == ""
         assert total(site.roles("port_forward", port_forward_state="absent"), "changed") == 0

@@ -317,6 +317,8 @@ def test_the_results_say_what_was_seen(edge_site: EdgeSite) -> None:
 
 
 def test_absent_leaves_nothing_of_ours_on_the_host(edge_site: EdgeSite) -> None:
+    for unit in ("qbo-kit-certbot.service", "qbo-sync@lab.service"):
+        edge_site.make_fail("edge", unit)
     gone = edge_site.roles(*EDGE_ROLES, **{f"{role}_state": "absent" for role in EDGE_ROLES})
     try:
         assert gone.code == 0, gone.text

@@ -65,11 +65,13 @@ def test_a_router_with_upnp_is_asked_by_the_edge_host_and_asked_again_when_it_fo
         level = site.on("edge", "systemd-analyze security --no-pager qbo-kit-forward-refresh.service | tail -n 1")
         assert float(level.split(": ")[1].split()[0]) <= 2.0
 
+        site.make_fail("edge", "qbo-kit-forward-refresh.service")
         removal = forward(site, "upnp", port_forward_state="absent")
         assert (removal.code, removal.count("changed") > 0) == (0, True), removal.text
         assert EDGE_LAN not in site.on("router", "nft list table inet filter")
         places = "/opt/qbo-kit/forward /var/lib/qbo-kit/forward /etc/systemd/system/qbo-kit-forward-refresh.*"
         assert site.on("edge", f"ls -d {places} 2>/dev/null || true") == ""
+        assert site.on("edge", "systemctl list-units --all --plain --no-legend 'qbo-kit-forward*'") == ""
         again = forward(site, "upnp", port_forward_state="absent")
         assert (again.code, again.count("changed")) == (0, 0), again.text
     finally:
