@@ -9,23 +9,21 @@ The record is one JSON file on the edge host, read and written by root (``PATH``
      "certificates": [{"at": 1790000000.0, "directory": "https://…", "names": ["qbo.company.com"]}],
      "refusals": [{"at": 1790000000.0, "directory": "https://…", "until": 1790003600.0}]}
 
-Times are seconds since 1970 UTC. Standard library only and nothing of this package, so that the file itself can be laid beside
-a program of the edge host and be imported by it. Every change is made under a lock and replaces the file whole.
+Times are seconds since 1970 UTC. Standard library only: this travels to the edge host with the certificate program. Every change
+is made under a lock and replaces the file whole.
 """
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
-import tempfile
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+
+from qbo_sync.disk import locked, whole_file
 
 PATH = Path("/var/lib/qbo-kit/certificate/budget.json")
 HOUR_S, WEEK_S = 3600.0, 7 * 86400.0
@@ -161,37 +159,13 @@ def _now(given: float | None) -> float:
 
 def _add(kind: str, entry: dict[str, Any], path: Path, now: float) -> None:
     path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-    with _locked(path):
+    with locked(path):
         record = read(path)
         record[kind].append(entry)
         kept = {name: [one for one in entries if _counts(one, now)] for name, entries in record.items()}
-        _replace(path, json.dumps(kept, indent=1) + "\n")
+        with whole_file(path) as new:
+            new.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
 
 
 def _counts(entry: dict[str, Any], now: float) -> bool:
     return bool(max(entry["at"] + WEEK_S, entry.get("until", 0.0)) > now)
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold the lock beside the file (the file itself is replaced). The kernel drops the lock of a dead process."""
-    descriptor = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _replace(path: Path, text: str) -> None:
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=path.name + ".")
-    temporary = Path(name)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise

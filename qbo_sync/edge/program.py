@@ -12,7 +12,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parents[1]
 # What the edge host's certificate program is made of.
-CERTIFICATE = ("__init__.py", "errors.py", "edge/__init__.py", "edge/budget.py", "edge/certificate")
+CERTIFICATE = ("__init__.py", "disk.py", "errors.py", "edge/__init__.py", "edge/budget.py", "edge/certificate")
 _HEAD = b"#!/usr/bin/python3\n"
 _FIRST_DAY = (1980, 1, 1, 0, 0, 0)
 

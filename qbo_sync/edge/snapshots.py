@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from qbo_sync.disk import whole_file
 from qbo_sync.errors import Blocked, KitError
 
 
@@ -21,9 +22,8 @@ def keep(store: Path, site: str, step: str, *, before: Any, after: Any, more: Ma
     document = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "before": before, "after": after, **(more or {})}
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        new = path.with_suffix(".new")
-        new.write_text(json.dumps(document, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-        new.replace(path)
+        with whole_file(path) as new:
+            new.write_text(json.dumps(document, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     except OSError as error:
         raise KitError(f"cannot keep {path}", seen=str(error), next="make room or mend the folder's rights") from error
 

@@ -7,16 +7,13 @@ replaced whole: a reader never sees half of it, and no site loses another's resu
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from qbo_sync.disk import locked, whole_file
 from qbo_sync.errors import KitError, Waiting
 
 StateName = Literal["done", "waiting", "failed"]
@@ -66,12 +63,16 @@ def record(path: Path, site: str, step: str, result: Mapping[str, Any]) -> dict[
     read or written; what it held is then unharmed.
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with _locked(path):
+    with locked(path):
         content = read(path)
         steps = content.setdefault(site, {})
         kept = _keep_since(steps.get(step, {}), dict(result)) | {"at": now()}
         steps[step] = kept
-        _replace(path, json.dumps(content, indent=2, sort_keys=True, default=str) + "\n")
+        try:
+            with whole_file(path) as new:
+                new.write_text(json.dumps(content, indent=2, sort_keys=True, default=str) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise KitError(f"cannot write {path}", seen=str(error), next="make room or mend the folder's rights") from error
     return kept
 
 
@@ -80,31 +81,6 @@ def _keep_since(old: Mapping[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     if before and now and (before.get("who"), before.get("what")) == (now.get("who"), now.get("what")):
         new["waiting_for"] = {**now, "since": before.get("since", now.get("since"))}
     return new
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold the lock beside the file (the file itself is replaced). The kernel drops the lock of a dead process."""
-    descriptor = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _replace(path: Path, text: str) -> None:
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=path.name + ".")
-    temporary = Path(name)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise KitError(f"cannot write {path}", seen=str(error), next="make room or mend the folder's rights") from error
 
 
 def now() -> str:

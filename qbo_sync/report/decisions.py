@@ -6,8 +6,8 @@ import csv
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
+from qbo_sync.disk import whole_file
 from qbo_sync.errors import UsageError
-from qbo_sync.report.disk import whole_file
 from qbo_sync.report.reading import read_table
 from qbo_sync.report.safe import guard, visible
 from qbo_sync.report.words import TO_DECIDE, full_name, in_order

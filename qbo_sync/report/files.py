@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from qbo_sync.disk import whole_file
 from qbo_sync.report import page, workbook
-from qbo_sync.report.disk import whole_file
 from qbo_sync.report.findings import findings_csv
 from qbo_sync.report.words import Story
 from qbo_sync.switch.model import Answer, Finding, PlannedRow

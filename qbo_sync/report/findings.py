@@ -6,10 +6,10 @@ import csv
 from collections.abc import Sequence
 from pathlib import Path
 
+from qbo_sync.disk import whole_file
 from qbo_sync.errors import UsageError
 from qbo_sync.report import words
 from qbo_sync.report.decisions import allowed
-from qbo_sync.report.disk import whole_file
 from qbo_sync.report.reading import read_table
 from qbo_sync.report.safe import guard, visible
 from qbo_sync.switch.model import Finding

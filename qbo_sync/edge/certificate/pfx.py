@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import tempfile
 from pathlib import Path
 
+from qbo_sync.disk import whole_file
 from qbo_sync.edge.certificate.stable import FILES
 from qbo_sync.errors import KitError
 
@@ -22,16 +21,14 @@ def export(pair: Path, path: Path, password_file: Path, encryption: str) -> None
     status = _secret(password_file)
     if status:
         raise KitError(f"the password for the PFX file cannot be used: {password_file}", seen=status, next="see certificate_pfx")
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=path.name + ".")
-    os.close(descriptor)
-    command = ["openssl", "pkcs12", "-export", "-in", str(pair / FILES[0]), "-inkey", str(pair / FILES[1]), "-out", name]
-    done = subprocess.run(
-        [*command, "-passout", f"file:{password_file}", *ENCRYPTION[encryption]], capture_output=True, text=True, check=False
-    )
-    if done.returncode != 0:
-        Path(name).unlink(missing_ok=True)
-        raise KitError(f"the PFX file {path} could not be written", seen=done.stderr.strip()[:300], next="see certificate_pfx")
-    Path(name).replace(path)
+    command = ["openssl", "pkcs12", "-export", "-in", str(pair / FILES[0]), "-inkey", str(pair / FILES[1])]
+    command += ["-passout", f"file:{password_file}", *ENCRYPTION[encryption]]
+    with whole_file(path) as new:
+        done = subprocess.run([*command, "-out", str(new)], capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise KitError(
+                f"the PFX file {path} could not be written", seen=done.stderr.strip()[:300], next="see certificate_pfx"
+            )
 
 
 def _secret(path: Path) -> str:

@@ -16,12 +16,11 @@ was brought it is the day it runs out.
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from qbo_sync.disk import whole_file
 from qbo_sync.edge.certificate.stable import DAY_S, Certificate
 
 State = dict[str, Any]
@@ -64,13 +63,6 @@ def describe(found: Certificate | None, now: float) -> dict[str, Any] | None:
 def write(path: Path, state: State) -> None:
     """Keep it; a reader sees the old one or the new one. Raises :class:`OSError`."""
     path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=path.name + ".")
-    temporary = Path(name)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(json.dumps(state, indent=2) + "\n")
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
+    with whole_file(path) as new:
+        new.write_text(json.dumps(state, indent=2) + "\n", encoding="utf-8")
+        new.chmod(0o644)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import os
-import tempfile
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +11,7 @@ from pathlib import Path
 from markupsafe import Markup
 
 from qbo_sync import templating
+from qbo_sync.disk import whole_file
 from qbo_sync.edge.preflight.checklist import Tick
 from qbo_sync.edge.preflight.model import Check
 
@@ -78,7 +77,5 @@ def _groups(checks: Sequence[Check]) -> list[tuple[str, str, list[Check]]]:
 def write(path: Path, text: str) -> None:
     """Replace the page whole. Raises :class:`OSError`."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=path.name + ".")
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-    Path(name).replace(path)
+    with whole_file(path) as new:
+        new.write_text(text, encoding="utf-8")

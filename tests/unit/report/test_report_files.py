@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 
 from qbo_sync import report
-from qbo_sync.report.disk import whole_file
+from qbo_sync.disk import whole_file
 from qbo_sync.switch.model import Answer
 from tests.unit.report import sample
 from tests.unit.report.schema import check

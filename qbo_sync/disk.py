@@ -1,7 +1,11 @@
-"""How a file gets on the disk whole or not at all."""
+"""How a file gets on the disk: whole or not at all, and by one process at a time.
+
+Standard library only: it travels to the edge host with the certificate program.
+"""
 
 from __future__ import annotations
 
+import fcntl
 import os
 import tempfile
 from collections.abc import Iterator
@@ -22,3 +26,14 @@ def whole_file(path: Path) -> Iterator[Path]:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock of a file that is replaced, so the lock lies beside it. The kernel drops the lock of a dead process."""
+    descriptor = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
