@@ -14,16 +14,14 @@ import sqlalchemy as sa
 from lab.world import image, world
 from lab.world.access import Lab
 from tests.databases import servers
+from tests.needs import need
 
 LAB_TESTS = Path(__file__).parent / "lab"
 
 
 def require_lab() -> None:
     """Skip with the one-line reason where no lab can be; fail instead when one is demanded (``KIT_REQUIRE_LAB=1``)."""
-    if reason := image.available():
-        if os.environ.get("KIT_REQUIRE_LAB") == "1":
-            pytest.fail(f"KIT_REQUIRE_LAB=1 but {reason}")
-        pytest.skip(reason)
+    need(image.available())
 
 
 @pytest.fixture(scope="session")

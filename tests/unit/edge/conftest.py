@@ -21,6 +21,7 @@ from edge_network import EDGE, OFFICE, SECOND, Namespaces, Site
 
 from lab.cloudflare.process import running
 from lab.world import image
+from tests.needs import need
 
 TOKENS = "good\nreader read mycompany.com\nnarrow edit other.example\n"
 
@@ -59,7 +60,7 @@ def second_name_server() -> Iterator[DnsServer]:
 
 @pytest.fixture(scope="session")
 def bind_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[edge_bind.Bind]:
-    need(image.available() or "")
+    need(image.available())
     with edge_bind.running(tmp_path_factory.mktemp("bind")) as server:
         yield server
 
@@ -74,7 +75,7 @@ def bind(bind_server: edge_bind.Bind) -> edge_bind.Bind:
 
 @pytest.fixture(scope="session")
 def powerdns_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[edge_powerdns.PowerDNS]:
-    need(image.available() or "")
+    need(image.available())
     with edge_powerdns.running(tmp_path_factory.mktemp("powerdns")) as server:
         yield server
 
@@ -84,14 +85,6 @@ def powerdns(powerdns_server: edge_powerdns.PowerDNS) -> edge_powerdns.PowerDNS:
     """A real PowerDNS with nothing but the zone's own records."""
     powerdns_server.clear()
     return powerdns_server
-
-
-def need(missing: str) -> None:
-    """Skip for what this machine lacks, or fail where nothing may be skipped."""
-    if missing and os.environ.get("KIT_REQUIRE_LAB") == "1":
-        pytest.fail(missing)
-    if missing:
-        pytest.skip(missing)
 
 
 def missing_for_namespaces() -> str:

@@ -16,12 +16,12 @@ import dns.query
 import dns.rcode
 import edge_box
 import pytest
-from conftest import need
 
 from lab.world import image
 from qbo_sync.edge.authoritative import servers
 from qbo_sync.edge.preflight import Inputs, run
 from qbo_sync.edge.preflight.dnssec import dnssec
+from tests.needs import need
 
 # The parent delegates to itself: one server has all zones. ``other-key``: the parent's DS is of a key that the zone has not.
 CHILDREN = ("sound", "unsigned", "expired", "other-key", "stripped")

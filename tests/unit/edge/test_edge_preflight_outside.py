@@ -15,13 +15,13 @@ from pathlib import Path
 
 import edge_box
 import pytest
-from conftest import need
 from edge_dns_server import DnsServer, serving
 from edge_lab import SOA, ZONE
 
 from lab.world import image
 from lab.world.authority import Authority, Issued
 from qbo_sync.edge.preflight import Inputs, outside, run
+from tests.needs import need
 
 NAME = f"qbo.{ZONE}"
 BLOCKED = "qbo.blocked.example"

@@ -7,12 +7,12 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from conftest import need
 from edge_network import EDGE, OFFICE, OUTSIDE, SECOND, Site, fetch
 from edge_routers import MAKES, Device, refused
 
 from lab.world import image
 from qbo_sync.errors import Blocked
+from tests.needs import need
 
 TAKES_OVER = [name for name, make in MAKES.items() if make.takes_over]
 

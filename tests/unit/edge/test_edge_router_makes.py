@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import need
 from edge_network import EDGE, EXTERNAL, OFFICE, OUTSIDE, WAN, Site, fetch
 from edge_routers import OpenWrt, Pcp, RouterOs, Upnp, Vyos, free_port, refused
 from hypothesis import given
@@ -24,6 +23,7 @@ from lab.routers import vyos as fake_vyos
 from lab.world import image
 from qbo_sync.edge.router import Settings, entries, job, openwrt, provider, upnp, vyos
 from qbo_sync.errors import Blocked, KitError, Unreachable, UsageError
+from tests.needs import need
 
 
 @pytest.fixture

@@ -2,29 +2,13 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
-from lab import browser as chromium
 from qbo_sync import report
 from tests.unit.report import sample
-
-
-@pytest.fixture(scope="module")
-def program() -> Iterator[Browser]:
-    path = chromium.ensure()
-    if path is None:
-        if os.environ.get("KIT_REQUIRE_LAB") == "1":
-            pytest.fail("KIT_REQUIRE_LAB=1 but there is no Chromium")
-        pytest.skip("there is no Chromium on this machine (Debian: apt install chromium)")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=chromium.arguments())
-        yield browser
-        browser.close()
 
 
 def opened(program: Browser, folder: Path, *, scripts: bool = True, width: int = 1200) -> Page:

@@ -11,10 +11,9 @@ from pathlib import Path
 
 import pytest
 import requests
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 from web_site import Site
 
-from lab import browser as chromium
 from lab.intuit.__main__ import CLIENT_ID, CLIENT_SECRET
 from qbo_sync.errors import ReconnectNeeded
 from qbo_sync.intuit import Connection, GrantState, TokenStore
@@ -22,19 +21,6 @@ from qbo_sync.web.keeper import Keeper
 
 # Where to leave the screenshots for a person to look at; a temporary folder otherwise.
 PICTURES = os.environ.get("KIT_SCREENSHOTS", "")
-
-
-@pytest.fixture(scope="module")
-def program() -> Iterator[Browser]:
-    path = chromium.ensure()
-    if path is None:
-        if os.environ.get("KIT_REQUIRE_LAB") == "1":
-            pytest.fail("KIT_REQUIRE_LAB=1 but there is no Chromium")
-        pytest.skip("there is no Chromium on this machine (Debian: apt install chromium)")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=chromium.arguments())
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
