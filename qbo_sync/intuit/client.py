@@ -26,7 +26,7 @@ from qbo_sync.errors import IntuitFault
 from qbo_sync.intuit import changes, faults, lists, query
 from qbo_sync.intuit.changes import Changes
 from qbo_sync.intuit.http import WORKERS, Answer, Counters, Http, Sleep, leave_signals_to_others
-from qbo_sync.intuit.lists import Page, Pending, Reply, Service
+from qbo_sync.intuit.lists import Page, Pending, Progress, Reply, Service
 from qbo_sync.intuit.oauth import MINOR_VERSION, Connection, connect_url
 from qbo_sync.intuit.pace import Pacer
 from qbo_sync.intuit.query import Active
@@ -113,13 +113,14 @@ class Intuit:
         """The company's preferences: taxes, classes, currencies."""
         return self._read("preferences", "Preferences")
 
-    def read(self, wanted: Mapping[str, Active]) -> Iterator[Page]:
+    def read(self, wanted: Mapping[str, Active], begun: Mapping[str, Progress] | None = None) -> Iterator[Page]:
         """All these lists at once, in the fewest requests and as fast as Intuit's limits allow; the short lists come first.
 
-        See :class:`Page` for what to do with rows that were changed meanwhile. Raises :class:`~qbo_sync.errors.Unreachable` when
-        a list cannot be read as a whole because it keeps changing.
+        See :class:`Page` for what to do with rows that were changed meanwhile. Of the lists in ``begun`` only what follows there
+        is asked for, and what was changed since their reading began. Raises :class:`~qbo_sync.errors.Unreachable` when a list
+        cannot be read as a whole because it keeps changing.
         """
-        for page in lists.read(self._service, wanted):
+        for page in lists.read(self._service, wanted, begun or {}):
             self.counters.add(rows=len(page.rows))
             yield page
 

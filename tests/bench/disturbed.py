@@ -1,8 +1,9 @@
 """Readings that are disturbed in every way: `./kit bench disturbed [CASES]`, between the client and the look-alike of Intuit.
 
 A proxy on the way cuts an answer at every kilobyte, breaks, doubles, garbles and refuses answers in orders that Hypothesis
-thinks of; and a reading is killed (SIGKILL) at steps spread evenly over its own code. Each time the rows that came must
-be those of an undisturbed reading, or a typed error must have said why, and the next run must be whole.
+thinks of; and a reading is killed (SIGKILL) at every line of its own code. Each time the rows that came must
+be those of an undisturbed reading, or a typed error must have said why, and the next run must be whole. After a kill the next
+run may ask again only for what was under way, one page for each connection at most.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import gzip
 import http.server
 import logging
 import os
+import random
 import re
 import signal
 import socket
@@ -19,9 +21,10 @@ import struct
 import sys
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -34,11 +37,15 @@ import qbo_sync.intuit
 from qbo_sync.config import Settings
 from qbo_sync.errors import KitError
 from qbo_sync.intuit import Intuit, Snapshot
+from qbo_sync.intuit.http import WORKERS
 from qbo_sync.intuit.query import Active
-from tests.bench.site import connected
+from tests.bench.site import Bench, connected
 
 OURS = str(Path(qbo_sync.intuit.__file__).parent)
 SIZE = ("--customers", "1300", "--vendors", "120", "--items", "40", "--limits", "off")
+# Of what is killed; and the requests that the lists of one page take, which are read anew after a kill.
+LARGER = ("--customers", "12300", *SIZE[2:])
+KILLS, PAGES, ALWAYS = 500, 13, 2
 WANTED: dict[str, Active] = {"Customer": "all", "Vendor": "all", "Term": "all", "TaxCode": "active", "CompanyInfo": "active"}
 FAULT = b'{"Fault":{"Error":[{"Message":"Business validation","code":"6000"}],"type":"ValidationFault"}}'
 HTML = b"<html><head><title>Bad gateway</title></head></html>"
@@ -63,6 +70,7 @@ QUIET = "nothing"
 KINDS = (QUIET, *INSTEAD, *BEFALLS[:-1])
 
 Rows = dict[str, dict[str, Any]]
+Place = tuple[str, int]
 
 
 @dataclass
@@ -214,32 +222,69 @@ def campaign(site: Settings, way: Disturber, cases: int) -> Counter[str]:
     return ended
 
 
-def kills(site: Settings, number: int) -> int:
-    """Kill so many readings at steps spread evenly over them; the number of steps. Raises when the next one is not whole."""
+@dataclass(frozen=True)
+class Killed:
+    """Readings that were killed, at so many lines of the code, and how many requests were made twice at most."""
+
+    readings: int
+    lines: int
+    asked_twice: int
+
+
+def kills(bench: Bench, most: int) -> Killed:
+    """Kill readings at the lines of our own code that they pass, ``most`` times, each time at another moment.
+
+    Raises when the next reading is not whole, or asks again for more than was under way.
+    """
+    site, chance = bench.site.settings, random.Random(3)
     source = company(site)
-    steps = 0
+    passed: Counter[Place] = Counter()
 
-    def count() -> None:
-        nonlocal steps
-        steps += 1
+    def asked(read: Callable[[], object]) -> int:
+        before = bench.stats()["requests"]
+        read()
+        return bench.stats()["requests"] - before
 
-    _traced(site, count)
-    for step in (1 + each * (steps - 1) // max(1, number - 1) for each in range(number)):
-        _kill_at_step(site, step)
-        assert company(site, only_changes=True) == source, f"killed at step {step}"
-        with closing(sqlite3.connect(site.store.directory / "snapshot.db")) as db:
-            assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-    return steps
+    undisturbed = asked(partial(_traced, site, partial(_count, passed)))
+    lines = sorted(passed)
+    killed = asked_twice = 0
+    for which in range(most):
+        place = lines[(which * max(1, len(lines) // most)) % len(lines)]
+        at = f"killed at {place[0]}:{place[1]}"
+        before = asked(lambda place=place: _kill(site, place, chance.randint(1, passed[place])))
+        under_way = _under_way(site)
+        after = asked(partial(_expect, site, source, at, only_changes=False))
+        if before < undisturbed or under_way:
+            killed += 1
+            asked_twice = max(asked_twice, before + after - undisturbed)
+        assert asked_twice <= WORKERS + ALWAYS, f"{at}: {before} and {after} instead of {undisturbed} requests"
+        _expect(site, source, at, only_changes=True)
+    return Killed(killed, len(lines), asked_twice)
 
 
-def _traced(site: Settings, at_step: Any) -> None:
-    """A reading that keeps what it reads; ``at_step`` is called before each line of our own code in this thread."""
+def _count(passed: Counter[Place], place: Place) -> None:
+    passed[place] += 1
+
+
+def _expect(site: Settings, source: Rows, after: str, *, only_changes: bool) -> None:
+    assert company(site, only_changes=only_changes) == source, after
+
+
+def _under_way(site: Settings) -> bool:
+    """Whether a reading was kept that did not end; all that is kept must be sound."""
+    with closing(sqlite3.connect(site.store.directory / "snapshot.db")) as db:
+        assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        return bool(db.execute("SELECT count(*) FROM reading WHERE progress IS NOT NULL").fetchone()[0])
+
+
+def _traced(site: Settings, at_line: Callable[[Place], None]) -> None:
+    """A reading that keeps what it reads; ``at_line`` is called before each line of our own code in this thread."""
 
     def trace(frame: FrameType, event: str, _argument: Any) -> Any:
         if not frame.f_code.co_filename.startswith(OURS):
             return None
         if event == "line":
-            at_step()
+            at_line((Path(frame.f_code.co_filename).name, frame.f_lineno))
         return trace
 
     sys.settrace(trace)
@@ -249,12 +294,12 @@ def _traced(site: Settings, at_step: Any) -> None:
         sys.settrace(None)
 
 
-def _kill_at_step(site: Settings, step: int) -> None:
-    left = step
+def _kill(site: Settings, wanted: Place, left: int) -> None:
+    """Kill a reading when it comes to this place for the ``left``-th time."""
 
-    def countdown() -> None:
+    def countdown(place: Place) -> None:
         nonlocal left
-        left -= 1
+        left -= place == wanted
         if left == 0:
             os.kill(os.getpid(), signal.SIGKILL)
 
@@ -271,14 +316,15 @@ def main(arguments: list[str]) -> int:
     """Print what was met and how it ended; ends by an ``AssertionError`` when a row was lost, doubled or old."""
     cases = int(arguments[0]) if arguments else 500
     logging.disable(logging.WARNING)
-    with connected(*SIZE) as bench:
-        steps = kills(bench.site.settings, 60)
-        print(f"60 readings killed over {steps} steps: each next one whole")
-        with disturber(bench.address) as way:
-            site = through(bench.site.settings, way.base)
-            print(f"a page cut at {cut_everywhere(site, way, 1024)} places, at every kilobyte: whole each time")
-            ended = campaign(site, way, cases)
-            print(f"{sum(ended.values())} readings with {sum(way.met.values()) - way.met[QUIET]} disturbances:")
-            for how, number in sorted(ended.items()):
-                print(f"  {number:4} {how}")
+    with connected(*LARGER) as bench:
+        killed = kills(bench, KILLS)
+    print(f"{killed.readings} readings of {PAGES} pages killed at {killed.lines} lines of the code: each next one whole,")
+    print(f"  and at most {killed.asked_twice} requests made twice, {ALWAYS} of them for the lists of one page")
+    with connected(*SIZE) as bench, disturber(bench.address) as way:
+        site = through(bench.site.settings, way.base)
+        print(f"a page cut at {cut_everywhere(site, way, 1024)} places, at every kilobyte: whole each time")
+        ended = campaign(site, way, cases)
+        print(f"{sum(ended.values())} readings with {sum(way.met.values()) - way.met[QUIET]} disturbances:")
+        for how, number in sorted(ended.items()):
+            print(f"  {number:4} {how}")
     return 0

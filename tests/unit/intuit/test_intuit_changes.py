@@ -142,7 +142,7 @@ def damage(path: Any) -> None:
 def fill(path: Any) -> None:
     """No room for anything more in the file."""
     with sqlite3.connect(path) as db:
-        db.execute("CREATE TRIGGER full BEFORE INSERT ON cursor BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END")
+        db.execute("CREATE TRIGGER full BEFORE INSERT ON reading BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END")
     db.close()
 
 
@@ -166,8 +166,8 @@ def test_what_is_kept_is_for_this_user_only_and_for_one_company(lab: Lab, connec
     path = connected.store.directory / "snapshot.db"
     assert path.stat().st_mode & 0o077 == 0
     with sqlite3.connect(path) as db:
-        db.execute("UPDATE cursor SET company = 'production|https://quickbooks.api.intuit.com|1'")
-        db.execute('UPDATE row SET body = \'{"Id":"1","DisplayName":"of another company"}\'')
+        db.execute("UPDATE reading SET company = 'production|https://quickbooks.api.intuit.com|1'")
+        db.execute('UPDATE record SET body = \'{"Id":"1","DisplayName":"of another company"}\'')
     db.close()
     with unpaced(connected) as intuit:
         assert Snapshot(connected, intuit).catch_up()
