@@ -18,6 +18,7 @@ USAGE = """usage: ./kit COMMAND [ARGUMENTS]
   test [PYTEST ARGUMENTS]     every test; says what ran and what was skipped, and why
   lab up|down|status          the internet in a box: a router, an edge host, an outside world; needs root
   lab shell HOST              a root shell on one of its hosts
+  site check [INVENTORY ...]  hold every name in the sites' files against the names that the kit knows
   lint                        ansible-lint, ruff, mypy and the import contracts
   bench intuit [--million]    measure reading a large company, beside another client
   bench import                measure importing it
@@ -100,6 +101,13 @@ def lab(arguments: list[str]) -> int:
     return cli.main(arguments)
 
 
+def site(arguments: list[str]) -> int:
+    """A site's files."""
+    from lab import sites
+
+    return sites.main(arguments)
+
+
 def demo(arguments: list[str]) -> int:
     """The main job."""
     from lab import demo as story
@@ -120,6 +128,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "lint": lint,
     "bench": bench,
     "lab": lab,
+    "site": site,
     "docs": docs,
 }
 
