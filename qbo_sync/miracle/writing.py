@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from itertools import islice
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
@@ -433,13 +434,14 @@ def _some(values: Sequence[T]) -> Iterator[Sequence[T]]:
 
 def _values(part: KindMap, table: Table, pending: Sequence[Pending]) -> tuple[list[str], list[list[Any]]]:
     """The columns that any of the rows has a value for, and the values of each. The database's defaults fill the others."""
-    every = [one.values for one in pending]
-    given: set[str] = set().union(*every)
+    given: set[str] = set().union(*(one.values for one in pending))
     fields = [field for field in part.columns if field in given]
     columns = [part.columns[field] for field in fields]
+    nothing: dict[str, Any] = dict.fromkeys(given)
+    every = [one.values if len(one.values) == len(given) else {**nothing, **one.values} for one in pending]
     values = []
     for field, column in zip(fields, columns, strict=True):
-        of_all = [of_one.get(field) for of_one in every]
+        of_all = list(map(itemgetter(field), every))
         convert = _converter(field in part.references, table.c[column].type, of_all)
         values.append([None if value is None else convert(value) for value in of_all] if convert else of_all)
     for column, constant in part.defaults.items():
@@ -448,7 +450,7 @@ def _values(part: KindMap, table: Table, pending: Sequence[Pending]) -> tuple[li
             of_all[:] = [constant if value is None else value for value in of_all]
         else:
             columns.append(column)
-            values.append([constant] * len(every))
+            values.append([constant] * len(pending))
     return columns, values
 
 

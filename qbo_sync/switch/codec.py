@@ -13,7 +13,7 @@ import msgspec
 from qbo_sync.miracle.database import DECIMALS
 from qbo_sync.switch.model import Decision, Kind, PlannedRow, Record, Result, Row
 from qbo_sync.switch.names import normal_path
-from qbo_sync.switch.shelf import AT_ONCE, Codec, Line, Shelf
+from qbo_sync.switch.shelf import AT_ONCE, Codec, Shelf, Values
 
 # A database's own types (an identifier, a date) travel as their text.
 _encode = msgspec.msgpack.Encoder(enc_hook=str).encode
@@ -38,9 +38,9 @@ def _with_decimals(kind: Kind, fields: Mapping[str, Any]) -> None:
 class Records(Codec[Record]):
     """QBO records. Their mark says whether they are active, and whether they are items of a type that is not imported."""
 
-    def encode(self, thing: Record, mark: str = ACTIVE) -> Line:
-        """As a line. Its key is the item's type."""
-        return Line(thing.qbo_id, thing.level, thing.fields.get("item_type") or "", mark, _encode(thing))
+    def encode(self, thing: Record, mark: str = ACTIVE) -> Values:
+        """As a line's values. Its key is the item's type."""
+        return thing.qbo_id, thing.level, thing.fields.get("item_type") or "", mark, _encode(thing)
 
     def decode(self, body: bytes) -> Record:
         """The record."""
@@ -63,17 +63,17 @@ class Short(msgspec.Struct, frozen=True, array_like=True, gc=False):
 _short = msgspec.msgpack.Decoder(Short).decode
 
 
-def short(line: Line) -> Short:
-    """A record's line, as far as that."""
-    return _short(line.body)
+def short(body: bytes) -> Short:
+    """What stands in a record's line, as far as that."""
+    return _short(body)
 
 
 class Rows(Codec[Row]):
     """Rows of Miracle Service, found by their full name, normalised."""
 
-    def encode(self, thing: Row) -> Line:
-        """As a line."""
-        return Line(thing.miracle_id, 0, normal_path(thing.path), "", _encode(thing))
+    def encode(self, thing: Row) -> Values:
+        """As a line's values."""
+        return thing.miracle_id, 0, normal_path(thing.path), "", _encode(thing)
 
     def decode(self, body: bytes) -> Row:
         """The row."""
@@ -85,9 +85,9 @@ class Rows(Codec[Row]):
 class Planned(Codec[PlannedRow]):
     """Planned rows. Their mark says result, action and decision, so that they are counted and chosen without being decoded."""
 
-    def encode(self, thing: PlannedRow) -> Line:
-        """As a line."""
-        return Line(thing.qbo_id, thing.level, "", _mark(thing.result, thing.action, thing.decision), _encode(thing))
+    def encode(self, thing: PlannedRow) -> Values:
+        """As a line's values."""
+        return thing.qbo_id, thing.level, "", _mark(thing.result, thing.action, thing.decision), _encode(thing)
 
     def decode(self, body: bytes) -> PlannedRow:
         """The planned row."""
@@ -135,15 +135,15 @@ class Links(Mapping[tuple[str, str], tuple[str, str]]):
         self._shelf = Shelf(keyed=True)
         left = iter(links)
         while some := list(islice(left, AT_ONCE)):
-            by_kind: dict[Kind, list[Line]] = {}
+            by_kind: dict[str, list[Values]] = {}
             for kind, qbo_id, miracle_id, state in some:
-                by_kind.setdefault(Kind(kind), []).append(Line(qbo_id, 0, miracle_id, state))
+                by_kind.setdefault(kind, []).append((qbo_id, 0, miracle_id, state, b""))
             for each, lines in by_kind.items():
-                self._shelf.put(each, lines)
+                self._shelf.put(Kind(each), lines)
 
     def of(self, kind: Kind, qbo_ids: Collection[str]) -> dict[str, tuple[str, str]]:
         """The links of these records: QBO id → (Miracle id, state)."""
-        return {line.id: (line.key, line.mark) for line in self._shelf.find(kind, qbo_ids).values()}
+        return self._shelf.sorts(kind, qbo_ids)
 
     def with_rows(self, kind: Kind, miracle_ids: Collection[str], *, any_state: bool = False) -> dict[str, list[str]]:
         """Those of these rows that records are linked with: Miracle id → QBO ids. With ``any_state`` removed links count too."""

@@ -7,8 +7,9 @@ equalities, so the work grows with the number of records, not with its square.
 
 from __future__ import annotations
 
+import sys
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import islice
@@ -116,6 +117,11 @@ class _Look(NamedTuple):
     miracle_id: str = ""
 
 
+_ANY_LENGTH = sys.maxsize
+# Held here, for a look into an enumeration takes long where it is done for every record.
+_IS_NEW = Result.NEW
+_DOUBTFUL = (Result.WEAK, Result.CONFLICT)
+_TO_DECIDE = (Result.NEW, Result.WEAK, Result.CONFLICT, Result.INVALID)
 _NEW = _Look(Result.NEW)
 _SETTLED = _Look(Result.LINKED)
 
@@ -173,7 +179,7 @@ class _Matcher:
         self.records = company.records[kind]
         self.rows = books.rows[kind]
         self.links = books.links
-        self.lengths = tuple(books.lengths[kind].items())
+        self.lengths = books.lengths[kind]
         self.decided = {qbo_id: one for (of, qbo_id), one in decided.items() if of is kind}
         self.matched = matched
         self.doubtful = doubtful
@@ -199,31 +205,36 @@ class _Matcher:
 
     def _put(self, settled: Sequence[PlannedRow]) -> None:
         self.matched.shelf.put(self.kind, map(_planned.encode, settled))
-        if any(row.result in (Result.WEAK, Result.CONFLICT) and not row.decision for row in settled):
+        if any(row.result in _DOUBTFUL and not row.decision for row in settled):
             self.doubtful.add(self.kind)
 
     # --- exact -------------------------------------------------------------------------------------------------
 
     def _first_looks(self) -> _Looks:
         looks = _Looks(self.kind)
-        for lines in self.records.shelf.chunks(self.kind, self.records.marks):
-            links = self.links.of(self.kind, [line.id for line in lines])
+        for bodies in self.records.shelf.bodies(self.kind, self.records.marks):
+            heads = list(map(short, bodies))
+            links = self.links.of(self.kind, [head.qbo_id for head in heads])
             if links:
-                self._put_linked([line for line in lines if line.id in links], links)
-            if left := [self.records.codec.decode(line.body) for line in lines if line.id not in links]:
-                looks.put(self._first_look(left))
+                self._put_linked([pair for pair in zip(heads, bodies, strict=True) if pair[0].qbo_id in links], links)
+            left = [body for head, body in zip(heads, bodies, strict=True) if head.qbo_id not in links]
+            if left:
+                looks.put(self._first_look(list(map(self.records.codec.decode, left))))
         self._one_row_each(looks)
         if self.kind is Kind.PAYMENT_TERM:
             self._by_numbers(looks)
         return looks
 
-    def _put_linked(self, lines: Sequence[Line], links: Mapping[str, tuple[str, str]]) -> None:
-        there = self.rows.there({miracle_id for miracle_id, _ in links.values()})
-        self._put([_row(self._short(line), _linked(*links[line.id], there)) for line in lines])
-
-    def _short(self, line: Line) -> Record | Short:
+    def _put_linked(self, records: Iterable[tuple[Short, bytes]], links: Mapping[str, tuple[str, str]]) -> None:
         """A record that is settled needs no fields any more; terms are compared by theirs."""
-        return self.records.codec.decode(line.body) if self.kind is Kind.PAYMENT_TERM else short(line)
+        there = self.rows.there({miracle_id for miracle_id, _ in links.values()})
+        whole = self.kind is Kind.PAYMENT_TERM
+        self._put(
+            [
+                _row(self.records.codec.decode(body) if whole else head, _linked(*links[head.qbo_id], there))
+                for head, body in records
+            ]
+        )
 
     def _first_look(self, chunk: Sequence[Record]) -> dict[str, _Look]:
         paths = {record.qbo_id: names.normal_path(record.path) for record in chunk}
@@ -282,7 +293,7 @@ class _Matcher:
         if self.looks is not None:
             looks = self.looks.find([record.qbo_id for record in chunk])
             chunk = [record for record in chunk if record.qbo_id in looks]
-        new = [record for record in chunk if looks.get(record.qbo_id, _NEW).result is Result.NEW]
+        new = [record for record in chunk if looks.get(record.qbo_id, _NEW).result is _IS_NEW]
         around = _Around(self, new)
         rows = [self._settle(record, looks.get(record.qbo_id, _NEW), around) for record in chunk]
         partners = self.rows.find({row.miracle_id for row in rows if row.action == "link"})
@@ -290,10 +301,10 @@ class _Matcher:
         return [replace(row, partner=digests[row.miracle_id]) if row.action == "link" else row for row in rows]
 
     def _settle(self, record: Record, look: _Look, around: _Around) -> PlannedRow:
-        if look.result is Result.NEW:
+        if look.result is _IS_NEW:
             look = self._new_or_weak(record, around)
         row = _row(record, look)
-        if look.result in (Result.NEW, Result.WEAK, Result.CONFLICT, Result.INVALID):
+        if self.decided and look.result in _TO_DECIDE:
             row = self._decide(record, row)
         return row
 
@@ -307,10 +318,9 @@ class _Matcher:
         return _NEW
 
     def _too_long(self, record: Record) -> str:
-        value_of = record.fields.get
-        for field_name, length in self.lengths:
-            value = value_of(field_name)
-            if value and isinstance(value, str) and len(value) > length:
+        length_of = self.lengths.get
+        for field_name, value in record.fields.items():
+            if type(value) is str and len(value) > (length := length_of(field_name, _ANY_LENGTH)):
                 return f"its {field_name.replace('_', ' ')} has {len(value)} characters, the column takes {length}"
         return ""
 
@@ -335,7 +345,7 @@ class _Matcher:
         for field_name, qbo_id in record.references.items():
             kind = self.kind if field_name == "parent_id" else REFERS_TO.get(field_name)
             settled = around.settled.get((kind, qbo_id)) if kind else None
-            if settled and settled.result in (Result.WEAK, Result.CONFLICT) and not settled.decision:
+            if settled and settled.result in _DOUBTFUL and not settled.decision:
                 return f"waits for a decision on {settled.kind.value.replace('_', ' ')} '{settled.path}'"
         return ""
 
@@ -397,19 +407,21 @@ _ACTIONS = {Result.NEW: "insert", Result.MATCHED: "link"}
 
 
 def _row(record: Record | Short, look: _Look) -> PlannedRow:
+    fields, references = (record.fields, record.references) if isinstance(record, Record) else ({}, {})
+    result, reason, miracle_id = look
     return PlannedRow(
-        kind=record.kind,
-        qbo_id=record.qbo_id,
-        sync_token=record.sync_token,
-        name=record.name,
-        path=record.path,
-        level=record.level,
-        result=look.result,
-        reason=look.reason,
-        action=_ACTIONS.get(look.result, ""),
-        miracle_id=look.miracle_id,
-        fields=record.fields if isinstance(record, Record) else {},
-        references=record.references if isinstance(record, Record) else {},
+        record.kind,
+        record.qbo_id,
+        record.sync_token,
+        record.name,
+        record.path,
+        record.level,
+        result,
+        reason,
+        _ACTIONS.get(result, ""),
+        miracle_id,
+        fields=fields,
+        references=references,
     )
 
 

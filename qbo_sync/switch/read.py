@@ -16,7 +16,7 @@ from qbo_sync.miracle.database import TaxRows
 from qbo_sync.switch import translate
 from qbo_sync.switch.codec import ACTIVE, INACTIVE, OTHER, OTHER_INACTIVE, Links, Names, Records, Rows
 from qbo_sync.switch.model import KIND_OF, QBO_ENTITY, Account, Kind, Record, Row, TaxCode, TaxComponent
-from qbo_sync.switch.shelf import AT_ONCE, Line, Listing, Shelf
+from qbo_sync.switch.shelf import AT_ONCE, Listing, Shelf, Values
 
 
 class Reader(Protocol):
@@ -107,7 +107,7 @@ class _Found:
         if kind:
             self.shelf.put(kind, [self._line(kind, row) for row in page.rows])
 
-    def _line(self, kind: Kind, row: Mapping[str, Any]) -> Line:
+    def _line(self, kind: Kind, row: Mapping[str, Any]) -> Values:
         active = translate.is_active(row)
         if kind is Kind.INVENTORY_ITEM and row.get("Type") not in self._item_types:
             mark = OTHER if active else OTHER_INACTIVE

@@ -25,6 +25,8 @@ T = TypeVar("T")
 AT_ONCE = 1000
 # Kept in memory by SQLite, per file.
 CACHE_KIB = 8192
+# Large pages: fewer of them are written to disk.
+PAGE_BYTES = 32768
 
 # The last one only where keys are looked up.
 TABLE = (
@@ -45,6 +47,10 @@ class Line(NamedTuple):
     body: bytes = b""
 
 
+# What is put of a line: its values. Plain tuples are made and taken much faster than named ones.
+Values = tuple[str, int, str, str, bytes]
+
+
 class Shelf:
     """Lines of the seven kinds in one file; a nameless one, which is gone with its process, unless a path is given.
 
@@ -56,6 +62,7 @@ class Shelf:
         with self._said():
             self.database = sqlite3.connect(path or "", isolation_level=None, timeout=30, check_same_thread=False)
             weakref.finalize(self, self.database.close)
+            self.database.execute(f"PRAGMA page_size = {PAGE_BYTES}")
             self.database.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
             # A file that is not kept is worth nothing, so no care is taken of it until then.
             self.database.execute("PRAGMA journal_mode = OFF")
@@ -82,7 +89,7 @@ class Shelf:
         ((document,),) = self.ask("SELECT document FROM head").fetchall()
         return bytes(document)
 
-    def put(self, kind: Kind, lines: Iterable[Line]) -> None:
+    def put(self, kind: Kind, lines: Iterable[Values]) -> None:
         """Add lines; one of an id that is there already takes its place."""
         with self._said():
             self.database.executemany(
@@ -128,6 +135,15 @@ class Shelf:
     def find(self, kind: Kind, ids: Collection[str]) -> dict[str, Line]:
         """The lines with these ids."""
         return {line.id: line for line in self._among(kind, "id", ids)}
+
+    def sorts(self, kind: Kind, ids: Collection[str]) -> dict[str, tuple[str, str]]:
+        """The keys and marks of the lines with these ids, by id."""
+        found: dict[str, tuple[str, str]] = {}
+        left = iter(ids)
+        while some := list(islice(left, AT_ONCE)):
+            lines = self.ask(f"SELECT id, key, mark FROM {kind.value} WHERE id IN ({_marks(some)})", some)  # noqa: S608
+            found.update((i, (key, mark)) for i, key, mark in lines)
+        return found
 
     def there(self, kind: Kind, ids: Collection[str], wanted: Sequence[str] | None = None) -> set[str]:
         """Those of these ids that have a line, or one of the ``wanted`` marks."""
@@ -225,8 +241,8 @@ class Listing(Collection[T], Generic[T]):
 class Codec(Generic[T]):
     """How a thing becomes a line, and what stands in the line the thing again."""
 
-    def encode(self, thing: T) -> Line:
-        """As a line."""
+    def encode(self, thing: T) -> Values:
+        """As a line's values."""
         raise NotImplementedError
 
     def decode(self, body: bytes) -> T:

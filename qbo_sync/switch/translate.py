@@ -1,6 +1,7 @@
 """QuickBooks Online's records in Miracle Service's terms. Pure: JSON in, records out.
 
-The field names on the left are the reference schema's; those on the right are Intuit's (facts/qbo_api.md 3.1-3.8).
+What is read of each of Intuit's lists stands in a struct with Intuit's own names (``company_name`` is its ``CompanyName``;
+facts/qbo_api.md 3.1-3.8); everything else of a row is passed over. The names of the fields made of it are the reference schema's.
 """
 
 from __future__ import annotations
@@ -9,29 +10,43 @@ from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
+import msgspec
+
 from qbo_sync.switch.model import Account, Kind, RatePeriod, Record, TaxCode, TaxComponent
 from qbo_sync.switch.names import unprintable
 
 Json = Mapping[str, Any]
+# A record's fields, its references, and what only the audit looks at.
+Translated = tuple[dict[str, Any], dict[str, str], dict[str, str]]
 
 
 def record(kind: Kind, row: Json) -> Record:
     """One QBO row as a :class:`Record`. Never raises: what cannot be imported says so in ``invalid``."""
     name = str(row.get("DisplayName") or row.get("Name") or "")
-    path = str(row.get("FullyQualifiedName") or name) if kind in (Kind.CUSTOMER, Kind.GROUP_TYPE) else name
-    fields, references = _FIELDS[kind](row)
+    path = str(row.get("FullyQualifiedName") or name) if kind in _WITH_PATH else name
+    invalid = _wrong_name(name)
+    row_type, translate = _FIELDS[kind]
+    try:
+        fields, references, seen = translate(_typed(row, row_type))
+    except msgspec.ValidationError as error:
+        fields, references, seen = translate(row_type())
+        invalid = invalid or f"QuickBooks Online gives it in a form that is not known ({error})"
     return Record(
-        kind=kind,
-        qbo_id=str(row.get("Id", "")),
-        sync_token=str(row.get("SyncToken", "")),
-        name=name,
-        path=path,
-        level=path.count(":"),
-        fields={"name": name, **fields},
-        references={field: value for field, value in references.items() if value},
-        invalid=_wrong_name(name),
-        seen=_seen(kind, row),
+        kind,
+        str(row.get("Id", "")),
+        str(row.get("SyncToken", "")),
+        name,
+        path,
+        path.count(":"),
+        {"name": name, **fields},
+        _given(references),
+        invalid,
+        _given(seen),
     )
+
+
+def _given(values: dict[str, str]) -> dict[str, str]:
+    return {name: value for name, value in values.items() if value} if any(values.values()) else {}
 
 
 def is_active(row: Json) -> bool:
@@ -49,175 +64,235 @@ def _wrong_name(name: str) -> str:
     return ""
 
 
-Translated = tuple[dict[str, Any], dict[str, str]]
+class _Part(msgspec.Struct, frozen=True, gc=False, rename="pascal"):
+    """Something of Intuit's, each value of which may be missing."""
 
 
-def _customer(row: Json) -> Translated:
+class _Reference(_Part, frozen=True):
+    value: str = msgspec.field(name="value", default="")
+
+
+class _Email(_Part, frozen=True):
+    address: str = ""
+
+
+class _Phone(_Part, frozen=True):
+    free_form_number: str = ""
+
+
+class _Address(_Part, frozen=True):
+    line1: str = ""
+    line2: str = ""
+    line3: str = ""
+    line4: str = ""
+    line5: str = ""
+    city: str = ""
+    country_sub_division_code: str = ""
+    postal_code: str = ""
+    country: str = ""
+
+
+_NO_ADDRESS = _Address()
+
+
+class _NameOnly(_Part, frozen=True):
+    pass
+
+
+class _Customer(_Part, frozen=True):
+    company_name: str = ""
+    given_name: str = ""
+    family_name: str = ""
+    primary_email_addr: _Email = _Email()
+    primary_phone: _Phone = _Phone()
+    mobile: _Phone = _Phone()
+    bill_addr: _Address = _NO_ADDRESS
+    ship_addr: _Address = _NO_ADDRESS
+    taxable: bool = True
+    currency_ref: _Reference = _Reference()
+    notes: str = ""
+    customer_type_ref: _Reference = _Reference()
+    sales_term_ref: _Reference = _Reference()
+    payment_method_ref: _Reference = _Reference()
+    parent_ref: _Reference = _Reference()
+    default_tax_code_ref: _Reference = _Reference()
+    primary_tax_identifier: str = ""
+
+
+class _Vendor(_Part, frozen=True):
+    company_name: str = ""
+    primary_email_addr: _Email = _Email()
+    primary_phone: _Phone = _Phone()
+    bill_addr: _Address = _NO_ADDRESS
+    acct_num: str = ""
+    currency_ref: _Reference = _Reference()
+    term_ref: _Reference = _Reference()
+    tax_identifier: str = ""
+
+
+class _Item(_Part, frozen=True):
+    sku: str = ""
+    description: str = ""
+    unit_price: Decimal | None = None
+    purchase_cost: Decimal | None = None
+    qty_on_hand: Decimal | None = None
+    taxable: bool = False
+    type: str = ""
+    pref_vendor_ref: _Reference = _Reference()
+    income_account_ref: _Reference = _Reference()
+    expense_account_ref: _Reference = _Reference()
+    asset_account_ref: _Reference = _Reference()
+
+
+class _Term(_Part, frozen=True):
+    type: str = ""
+    due_days: Decimal | None = None
+    discount_percent: Decimal | None = None
+    discount_days: Decimal | None = None
+    day_of_month_due: Decimal | None = None
+    due_next_month_days: str | int = ""
+    discount_day_of_month: str | int = ""
+
+
+class _Class(_Part, frozen=True):
+    parent_ref: _Reference = _Reference()
+
+
+def _typed(row: Json, row_type: type[Any]) -> Any:
+    """What we read of a row. Raises :class:`msgspec.ValidationError` where Intuit gives something of another shape."""
+    try:
+        return msgspec.convert(row, row_type)
+    except msgspec.ValidationError:  # null, or a number where Intuit's reference has a text, or the other way round
+        return msgspec.convert(_as_texts(row), row_type, strict=False)
+
+
+def _as_texts(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _as_texts(inner) for key, inner in value.items() if inner is not None}
+    return str(value) if isinstance(value, int | float | Decimal) and not isinstance(value, bool) else value
+
+
+def _customer(row: _Customer) -> Translated:
     fields = {
-        "company_name": _text(row, "CompanyName"),
-        "first_name": _text(row, "GivenName"),
-        "last_name": _text(row, "FamilyName"),
-        "email": _inner(row, "PrimaryEmailAddr", "Address"),
-        "phone": _inner(row, "PrimaryPhone", "FreeFormNumber"),
-        "mobile": _inner(row, "Mobile", "FreeFormNumber"),
-        **_address(row.get("BillAddr"), "bill_"),
-        **_address(row.get("ShipAddr"), "ship_"),
-        "taxable": bool(row.get("Taxable", True)),
-        "currency": _reference(row, "CurrencyRef") or None,
-        "notes": _text(row, "Notes"),
+        "company_name": row.company_name or None,
+        "first_name": row.given_name or None,
+        "last_name": row.family_name or None,
+        "email": row.primary_email_addr.address or None,
+        "phone": row.primary_phone.free_form_number or None,
+        "mobile": row.mobile.free_form_number or None,
+        **_address(row.bill_addr, "bill_"),
+        **_address(row.ship_addr, "ship_"),
+        "taxable": row.taxable,
+        "currency": row.currency_ref.value or None,
+        "notes": row.notes or None,
     }
-    return fields, {
-        "customer_type_id": _reference(row, "CustomerTypeRef"),
-        "payment_term_id": _reference(row, "SalesTermRef"),
-        "payment_method_id": _reference(row, "PaymentMethodRef"),
-        "parent_id": _reference(row, "ParentRef"),
-        "tax_code_id": _reference(row, "DefaultTaxCodeRef"),
+    references = {
+        "customer_type_id": row.customer_type_ref.value,
+        "payment_term_id": row.sales_term_ref.value,
+        "payment_method_id": row.payment_method_ref.value,
+        "parent_id": row.parent_ref.value,
+        "tax_code_id": row.default_tax_code_ref.value,
     }
+    return fields, references, {"tax_id": row.primary_tax_identifier}
 
 
-def _supplier(row: Json) -> Translated:
+def _supplier(row: _Vendor) -> Translated:
     fields = {
-        "company_name": _text(row, "CompanyName"),
-        "email": _inner(row, "PrimaryEmailAddr", "Address"),
-        "phone": _inner(row, "PrimaryPhone", "FreeFormNumber"),
-        **_address(row.get("BillAddr"), ""),
-        "account_number": _text(row, "AcctNum"),
-        "currency": _reference(row, "CurrencyRef") or None,
+        "company_name": row.company_name or None,
+        "email": row.primary_email_addr.address or None,
+        "phone": row.primary_phone.free_form_number or None,
+        **_address(row.bill_addr, ""),
+        "account_number": row.acct_num or None,
+        "currency": row.currency_ref.value or None,
     }
-    return fields, {"payment_term_id": _reference(row, "TermRef")}
+    return fields, {"payment_term_id": row.term_ref.value}, {"tax_id": row.tax_identifier}
 
 
-def _inventory_item(row: Json) -> Translated:
+def _inventory_item(row: _Item) -> Translated:
     fields = {
-        "part_number": _text(row, "Sku"),
-        "description": _text(row, "Description"),
-        "unit_price": _decimal(row, "UnitPrice"),
-        "unit_cost": _decimal(row, "PurchaseCost"),
-        "quantity_on_hand": _decimal(row, "QtyOnHand"),
-        "taxable": bool(row.get("Taxable", False)),
-        "item_type": _text(row, "Type"),
+        "part_number": row.sku or None,
+        "description": row.description or None,
+        "unit_price": row.unit_price,
+        "unit_cost": row.purchase_cost,
+        "quantity_on_hand": row.qty_on_hand,
+        "taxable": row.taxable,
+        "item_type": row.type or None,
     }
-    return fields, {"preferred_supplier_id": _reference(row, "PrefVendorRef")}
+    seen = {
+        "income_account": row.income_account_ref.value,
+        "expense_account": row.expense_account_ref.value,
+        "asset_account": row.asset_account_ref.value,
+    }
+    return fields, {"preferred_supplier_id": row.pref_vendor_ref.value}, seen
 
 
-def _payment_term(row: Json) -> Translated:
-    if row.get("Type") == "DATE_DRIVEN":
-        return {
-            "due_days": None,
-            "discount_percent": _decimal(row, "DiscountPercent"),
-            "discount_days": None,
-            "day_of_month_due": _whole(row, "DayOfMonthDue"),
-        }, {}
-    return {
-        "due_days": _whole(row, "DueDays"),
-        "discount_percent": _decimal(row, "DiscountPercent"),
-        "discount_days": _whole(row, "DiscountDays"),
-        "day_of_month_due": None,
-    }, {}
+def _payment_term(row: _Term) -> Translated:
+    by_date = row.type == "DATE_DRIVEN"
+    fields = {
+        "due_days": None if by_date else _whole(row.due_days),
+        "discount_percent": row.discount_percent,
+        "discount_days": None if by_date else _whole(row.discount_days),
+        "day_of_month_due": _whole(row.day_of_month_due) if by_date else None,
+    }
+    seen = {
+        "type": row.type,
+        "next_month_days": str(row.due_next_month_days),
+        "discount_day": str(row.discount_day_of_month),
+    }
+    return fields, {}, seen
 
 
-def _group_type(row: Json) -> Translated:
-    return {}, {"parent_id": _reference(row, "ParentRef")}
+def _group_type(row: _Class) -> Translated:
+    return {}, {"parent_id": row.parent_ref.value}, {}
 
 
-def _name_only(_: Json) -> Translated:
-    return {}, {}
+def _name_only(_: _NameOnly) -> Translated:
+    return {}, {}, {}
 
 
-_FIELDS: dict[Kind, Callable[[Json], Translated]] = {
-    Kind.CUSTOMER: _customer,
-    Kind.SUPPLIER: _supplier,
-    Kind.INVENTORY_ITEM: _inventory_item,
-    Kind.PAYMENT_TERM: _payment_term,
-    Kind.GROUP_TYPE: _group_type,
-    Kind.CUSTOMER_TYPE: _name_only,
-    Kind.PAYMENT_METHOD: _name_only,
+_WITH_PATH = (Kind.CUSTOMER, Kind.GROUP_TYPE)
+_FIELDS: dict[Kind, tuple[type[Any], Callable[[Any], Translated]]] = {
+    Kind.CUSTOMER: (_Customer, _customer),
+    Kind.SUPPLIER: (_Vendor, _supplier),
+    Kind.INVENTORY_ITEM: (_Item, _inventory_item),
+    Kind.PAYMENT_TERM: (_Term, _payment_term),
+    Kind.GROUP_TYPE: (_Class, _group_type),
+    Kind.CUSTOMER_TYPE: (_NameOnly, _name_only),
+    Kind.PAYMENT_METHOD: (_NameOnly, _name_only),
 }
 
-
-# What only the audit looks at: our word, then where it stands in the row.
-_SEEN: dict[Kind, tuple[tuple[str, ...], ...]] = {
-    **dict.fromkeys(Kind, ()),
-    Kind.CUSTOMER: (("tax_id", "PrimaryTaxIdentifier"),),
-    Kind.SUPPLIER: (("tax_id", "TaxIdentifier"),),
-    Kind.INVENTORY_ITEM: (
-        ("income_account", "IncomeAccountRef", "value"),
-        ("expense_account", "ExpenseAccountRef", "value"),
-        ("asset_account", "AssetAccountRef", "value"),
-    ),
-    Kind.PAYMENT_TERM: (
-        ("type", "Type"),
-        ("next_month_days", "DueNextMonthDays"),
-        ("discount_day", "DiscountDayOfMonth"),
-    ),
-}
+_ADDRESS = ("line1", "line2", "line3", "line4", "city", "region", "postcode", "country")
+_ADDRESS_COLUMNS = {prefix: tuple(prefix + column for column in _ADDRESS) for prefix in ("", "bill_", "ship_")}
+_EMPTY: dict[str, dict[str, str | None]] = {prefix: dict.fromkeys(columns) for prefix, columns in _ADDRESS_COLUMNS.items()}
 
 
-def _seen(kind: Kind, row: Json) -> dict[str, str]:
-    if not _SEEN[kind]:
-        return {}
-    found = {key: _inner(row, where, *inner) if inner else _text(row, where) for key, where, *inner in _SEEN[kind]}
-    return {key: value for key, value in found.items() if value}
+def _address(address: _Address, prefix: str) -> dict[str, str | None]:
+    """Five lines into four columns: the last two share one."""
+    if address is _NO_ADDRESS:
+        return _EMPTY[prefix]
+    fourth = address.line4
+    if address.line5:
+        fourth = f"{fourth}, {address.line5}" if fourth else address.line5
+    values = (
+        address.line1 or None,
+        address.line2 or None,
+        address.line3 or None,
+        fourth or None,
+        address.city or None,
+        address.country_sub_division_code or None,
+        address.postal_code or None,
+        address.country or None,
+    )
+    return dict(zip(_ADDRESS_COLUMNS[prefix], values, strict=True))
+
+
+def _whole(number: Decimal | None) -> int | None:
+    return None if number is None else int(number)
 
 
 def account(row: Json) -> Account:
     """One row of the chart of accounts."""
     return Account(str(row.get("FullyQualifiedName") or row.get("Name", "")), str(row.get("AccountType", "")), is_active(row))
-
-
-def _text(row: Json, key: str) -> str | None:
-    value = row.get(key)
-    if type(value) is str:
-        return value or None
-    return None if value is None else str(value)
-
-
-def _inner(row: Json, key: str, inner: str) -> str | None:
-    part = row.get(key)
-    return _text(part, inner) if isinstance(part, dict) else None
-
-
-def _reference(row: Json, key: str) -> str:
-    return _inner(row, key, "value") or ""
-
-
-def _decimal(row: Json, key: str) -> Decimal | None:
-    value = row.get(key)
-    return None if value is None else Decimal(str(value))
-
-
-def _whole(row: Json, key: str) -> int | None:
-    value = row.get(key)
-    return None if value is None else int(value)
-
-
-_ADDRESS = {
-    "line1": "Line1",
-    "line2": "Line2",
-    "line3": "Line3",
-    "line4": "Line4",
-    "city": "City",
-    "region": "CountrySubDivisionCode",
-    "postcode": "PostalCode",
-    "country": "Country",
-}
-_ADDRESS_COLUMNS = {
-    prefix: tuple((prefix + column, key) for column, key in _ADDRESS.items()) for prefix in ("", "bill_", "ship_")
-}
-_NO_ADDRESS: dict[str, dict[str, str | None]] = {
-    prefix: dict.fromkeys(column for column, _ in columns) for prefix, columns in _ADDRESS_COLUMNS.items()
-}
-
-
-def _address(address: Any, prefix: str) -> dict[str, str | None]:
-    """Five lines into four columns: the last two share one."""
-    if not address or not isinstance(address, dict):
-        return _NO_ADDRESS[prefix]
-    found = {column: _text(address, key) for column, key in _ADDRESS_COLUMNS[prefix]}
-    if last := _text(address, "Line5"):
-        fourth = f"{prefix}line4"
-        found[fourth] = f"{found[fourth]}, {last}" if found[fourth] else last
-    return found
 
 
 def tax_codes(codes: Iterable[Json], rates: Iterable[Json], agencies: Iterable[Json]) -> list[TaxCode]:
@@ -256,7 +331,7 @@ def _component(detail: Json, rate_of: Mapping[str, Json], agency_of: Mapping[str
     return TaxComponent(
         name=str(rate.get("Name") or reference.get("name") or ""),
         rate=plain(Decimal(str(rate.get("RateValue", 0)))),
-        agency=agency_of.get(_reference(rate, "AgencyRef"), ""),
+        agency=agency_of.get(str((rate.get("AgencyRef") or {}).get("value", "")), ""),
         compound=detail.get("TaxTypeApplicable", "TaxOnAmount") != "TaxOnAmount",
         periods=tuple(_period(entry) for entry in rate.get("EffectiveTaxRate") or []),
     )
