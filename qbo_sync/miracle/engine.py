@@ -12,7 +12,7 @@ from typing import Any
 
 import psycopg
 import sqlalchemy as sa
-from sqlalchemy import Column, Connection, Dialect, Engine, Table, event, exc
+from sqlalchemy import Connection, Dialect, Engine, Table, event, exc
 from sqlalchemy.engine import URL, make_url
 
 from qbo_sync import config
@@ -132,15 +132,24 @@ def insert_many(connection: Connection, table: Table, columns: Sequence[str], ro
     connection.exec_driver_sql(insert_statement(dialect, table, columns), rows)
 
 
-def prepared(dialect: Dialect, columns: Sequence[Column[Any]], values: Sequence[list[Any]]) -> list[list[Any]]:
-    """The values of each column as the driver wants them; COPY takes them as they are."""
+def insert_columns(connection: Connection, table: Table, columns: Sequence[str], values: Sequence[list[Any]]) -> None:
+    """The same for the values of each column, as our types have them.
+
+    COPY takes them as they are. Elsewhere a column without any value is NULL in the statement itself, for binding each NULL
+    takes SQLite's driver longer than binding a text.
+    """
+    dialect = connection.engine.dialect
     if dialect.name == "postgresql":
-        return list(values)
-    found = []
+        insert_many(connection, table, columns, list(zip(*values, strict=True)))
+        return
+    empty = [column for column, of_all in zip(columns, values, strict=True) if of_all.count(None) == len(of_all)]
+    given = [column for column in columns if column not in empty]
+    bound = []
     for column, of_all in zip(columns, values, strict=True):
-        convert = column.type.dialect_impl(dialect).bind_processor(dialect)
-        found.append(of_all if convert is None else list(map(convert, of_all)))
-    return found
+        if column in given:
+            convert = table.c[column].type.dialect_impl(dialect).bind_processor(dialect)
+            bound.append(of_all if convert is None else list(map(convert, of_all)))
+    connection.exec_driver_sql(insert_statement(dialect, table, given, empty), list(zip(*bound, strict=True)))
 
 
 def read_whole(
@@ -160,11 +169,14 @@ def read_whole(
     return list(found.all())
 
 
-def insert_statement(dialect: Dialect, table: Table, columns: Sequence[str]) -> str:
-    """The INSERT of one row, in a dialect's words; many rows are many executions, so no database's limit is met."""
+def insert_statement(dialect: Dialect, table: Table, columns: Sequence[str], empty: Sequence[str] = ()) -> str:
+    """The INSERT of one row, in a dialect's words; many rows are many executions, so no database's limit is met.
+
+    ``empty``: columns that are NULL in all of them.
+    """
     preparer = dialect.identifier_preparer
-    names = ", ".join(preparer.quote(column) for column in columns)
-    marks = ", ".join(["?" if dialect.paramstyle == "qmark" else "%s"] * len(columns))
+    names = ", ".join(preparer.quote(column) for column in (*columns, *empty))
+    marks = ", ".join(["?" if dialect.paramstyle == "qmark" else "%s"] * len(columns) + ["NULL"] * len(empty))
     return f"INSERT INTO {preparer.format_table(table)} ({names}) VALUES ({marks})"  # noqa: S608 - quoted names only
 
 

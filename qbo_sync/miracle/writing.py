@@ -20,7 +20,7 @@ from sqlalchemy import Connection, CursorResult, Table, exc, func, select
 
 from qbo_sync.errors import Blocked
 from qbo_sync.miracle import journal
-from qbo_sync.miracle.engine import concerns_a_row, insert_many, lock, prepared, read_whole, said, unreachable_if_down
+from qbo_sync.miracle.engine import concerns_a_row, insert_columns, insert_many, lock, read_whole, said, unreachable_if_down
 from qbo_sync.miracle.profile import KindMap, TaxComponentMap
 
 if TYPE_CHECKING:
@@ -255,10 +255,8 @@ class Chunk:
         key = table.c[part.id]
         before = self.connection.execute(select(func.max(key))).scalar()
         columns, values = _values(part, table, pending)
-        name = columns.index(part.columns["name"])
-        sent = values[name]
-        values = prepared(self.miracle.engine.dialect, [table.c[column] for column in columns], values)
-        insert_many(self.connection, table, columns, list(zip(*values, strict=True)))
+        sent = values[columns.index(part.columns["name"])]
+        insert_columns(self.connection, table, columns, values)
         rows = read_whole(self.connection, table, part.id, ">", [] if before is None else [before], also=part.columns["name"])
         if len(rows) != len(pending) or not all(_same(row[1], one) for row, one in zip(rows, sent, strict=True)):
             raise _Unclear
