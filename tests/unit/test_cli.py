@@ -175,6 +175,26 @@ def test_ctrl_c_ends_an_import_between_two_chunks(acme: Acme) -> None:  # noqa: 
     assert 0 < part < len(acme.links())
 
 
+def test_of_two_imports_at_the_same_moment_one_works_and_the_other_says_so(acme: Acme) -> None:  # noqa: F811
+    """Somebody holds the database meanwhile, so that whichever comes first is still at work when the other comes."""
+    acme.mend()
+    run(acme.folder, "audit")
+    planned = document(run(acme.folder, "plan"))
+    command = [sys.executable, "-m", "qbo_sync.cli", "--config", str(acme.folder / "acme.toml"), "--format", "json", "import"]
+    with acme.engine.execution_options(writing=True).begin():
+        both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+        while all(process.poll() is None for process in both):
+            time.sleep(0.02)
+    said = [json.loads(process.communicate(timeout=60)[0]) for process in both]
+    (refused,) = (answer for answer in said if answer["outcome"] == "blocked")
+    assert sorted(process.returncode for process in both) in ([0, 4], [3, 4]), said
+    assert refused["items"][0]["result"] == "another run holds this site"
+    assert refused["items"][0]["remedy"] == "wait until it has ended, then run this again"
+    new = sum(kind["new"] for kind in planned["summary"].values())
+    assert len(acme.sql("SELECT 1 FROM qbo_sync_row WHERE state = 'made'")) == new > 0
+    assert acme.sql("SELECT name FROM customer GROUP BY name, parent_id HAVING count(*) > 1") == []
+
+
 def test_doctor_shows_the_guides_checklist_and_the_way_to_the_address(acme: Acme) -> None:  # noqa: F811
     """On an edge host: four ticks, the checks that it can see, a page; what a person said stays said."""
     edge = 'fqdn = "qbo.firm.local"\nzone = "firm.local"\naddress = "100.64.1.2"\nlan_address = "127.0.0.1"\n'
