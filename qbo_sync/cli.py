@@ -280,7 +280,8 @@ def profile_draft(
 def audit(
     context: typer.Context,
     accept: Annotated[str, typer.Option(help="Accept the finding with this id.")] = "",
-    reason: Annotated[str, typer.Option(help="Why it is accepted.")] = "",
+    withdraw: Annotated[str, typer.Option(help="Take the acceptance of the finding with this id back.")] = "",
+    reason: Annotated[str, typer.Option(help="Why it is accepted, or is so no longer.")] = "",
     since: Annotated[
         bool, typer.Option("--since", help="Read only what changed since the last look; list only what is new.")
     ] = False,
@@ -291,10 +292,12 @@ def audit(
     def step(site: Site) -> Outcome:
         if decisions:
             return steps.accept(site, report.read_acceptances(decisions))
+        if withdraw:
+            return steps.withdraw(site, withdraw, reason, _person())
         return steps.accept(site, {accept: reason}) if accept else steps.audit(site, since_last=since)
 
-    if accept and decisions:
-        raise typer.BadParameter("--accept and --decisions exclude each other")
+    if sum(map(bool, (accept, withdraw, decisions))) > 1:
+        raise typer.BadParameter("--accept, --withdraw and --decisions exclude each other")
     if context.invoked_subcommand is None:
         run(context, "audit", step)
 
@@ -324,8 +327,12 @@ def plan(
 
 def _whence(file: Path) -> str:
     """Where decisions come from, for the reports: the file, the day, and the person where the system knows one."""
-    person = os.environ.get("SUDO_USER") or os.environ.get("LOGNAME") or "root"
+    person = _person()
     return f"{file.name}, {datetime.now(UTC):%Y-%m-%d}" + (f", by {person}" if person != "root" else "")
+
+
+def _person() -> str:
+    return os.environ.get("SUDO_USER") or os.environ.get("LOGNAME") or "root"
 
 
 @app.command("import")

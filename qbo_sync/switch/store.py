@@ -25,6 +25,9 @@ from qbo_sync.switch.shelf import Shelf
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS reading (id TEXT PRIMARY KEY, command TEXT NOT NULL, read_at TEXT NOT NULL, findings BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS accepted (finding TEXT PRIMARY KEY, reason TEXT NOT NULL, accepted_at TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS withdrawn (
+  finding TEXT NOT NULL, accepted TEXT NOT NULL, accepted_at TEXT NOT NULL,
+  reason TEXT NOT NULL, person TEXT NOT NULL, withdrawn_at TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS decision (
   kind TEXT NOT NULL, qbo_id TEXT NOT NULL, decision TEXT NOT NULL, miracle_id TEXT NOT NULL,
   decided_by TEXT NOT NULL DEFAULT '', PRIMARY KEY (kind, qbo_id));
@@ -43,6 +46,22 @@ class Reading:
     command: str
     read_at: datetime
     findings: list[Finding]
+
+
+@dataclass(frozen=True)
+class Withdrawn:
+    """An acceptance that was taken back: the reason it had been given for, and why, by whom and when it was taken back."""
+
+    accepted: str
+    reason: str
+    person: str
+    at: datetime
+
+    def said(self) -> str:
+        """In one line."""
+        return (
+            f"no longer accepted since {self.at:%Y-%m-%d}, by {self.person}: {self.reason} (had been accepted: {self.accepted})"
+        )
 
 
 def _add_new_columns(database: sqlite3.Connection) -> None:
@@ -138,6 +157,21 @@ class SiteStore:
         """Finding id → reason."""
         with self._open() as database:
             return dict(database.execute("SELECT finding, reason FROM accepted"))
+
+    def withdraw(self, finding: str, reason: str, person: str) -> None:
+        """Take an acceptance back; what it was is kept, with who took it back, when and why."""
+        with self._open() as database:
+            database.execute(
+                "INSERT INTO withdrawn SELECT finding, reason, accepted_at, ?, ?, ? FROM accepted WHERE finding = ?",
+                (reason, person, datetime.now(UTC).isoformat(), finding),
+            )
+            database.execute("DELETE FROM accepted WHERE finding = ?", (finding,))
+
+    def withdrawn(self) -> dict[str, Withdrawn]:
+        """Finding id → the last time its acceptance was taken back."""
+        with self._open() as database:
+            rows = database.execute("SELECT finding, accepted, reason, person, withdrawn_at FROM withdrawn ORDER BY withdrawn_at")
+            return {finding: Withdrawn(was, why, by, datetime.fromisoformat(at)) for finding, was, why, by, at in rows}
 
     # --- decisions ---------------------------------------------------------------------------------------------
 

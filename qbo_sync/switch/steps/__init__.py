@@ -1,6 +1,6 @@
 """The steps of the guide as functions: each takes a site, does one command's work and gives back what to show."""
 
-from qbo_sync.switch.steps.auditing import accept, audit, fix
+from qbo_sync.switch.steps.auditing import accept, audit, fix, withdraw
 from qbo_sync.switch.steps.exporting import export_status, reconcile, set_export
 from qbo_sync.switch.steps.finishing import discard, review, undo
 from qbo_sync.switch.steps.importing import import_, make_plan
@@ -33,4 +33,5 @@ __all__ = [
     "set_export",
     "status",
     "undo",
+    "withdraw",
 ]

@@ -30,9 +30,11 @@ def audit(site: Site, *, since_last: bool = False) -> Outcome:
     shown = _changed(findings, before) if since_last and before else findings
     answer = site.answer("audit", summary=rules.counts(findings), items=finding_items(shown))
     judge(answer, findings)
+    withdrawn = site.store.withdrawn()
+    answer.lines = [f"{f.id}: {withdrawn[f.id].said()}" for f in shown if f.id in withdrawn and not f.accepted]
     if since_last and before:
         gone = {f.id for f in before.findings} - {f.id for f in findings}
-        answer.lines = [
+        answer.lines += [
             f"since {before.read_at:%Y-%m-%d %H:%M} UTC: {len(shown)} findings are new or different, {len(gone)} are gone"
         ]
     return Outcome(answer, findings=shown, rows=listed(sides.rows), title=sides.company.name, has_report=True)
@@ -78,6 +80,30 @@ def accept(site: Site, reasons: Mapping[str, str]) -> Outcome:
     answer = site.answer("audit", summary=rules.counts(findings), items=finding_items([f for f in findings if f.id in reasons]))
     judge(answer, findings)
     answer.lines = [f"accepted: {each} ({known[each].title}): {reason.strip()}" for each, reason in reasons.items()]
+    return Outcome(answer)
+
+
+def withdraw(site: Site, finding_id: str, reason: str, person: str) -> Outcome:
+    """Take an acceptance back: the finding counts again at once, in the last audit and in every later one."""
+    accepted = site.store.accepted()
+    if finding_id not in accepted:
+        raise UsageError(
+            f"the finding '{finding_id}' is not accepted; nothing was changed",
+            seen=f"accepted are: {', '.join(sorted(accepted)[:5]) or 'none'}",
+            next="take the id from the audit's report, where it stands among the accepted ones",
+        )
+    if not reason.strip():
+        raise UsageError("an acceptance is taken back with a reason", next="add --reason 'why this is not all right any more'")
+    site.store.withdraw(finding_id, reason.strip(), person)
+    reading = site.store.newest_reading()
+    findings = [replace(f, accepted="") if f.id == finding_id else f for f in reading.findings] if reading else []
+    if reading:
+        site.store.save_reading("withdraw", reading.read_at, findings)
+    answer = site.answer(
+        "audit", summary=rules.counts(findings), items=finding_items([f for f in findings if f.id == finding_id])
+    )
+    judge(answer, findings)
+    answer.lines = [f"{finding_id}: {site.store.withdrawn()[finding_id].said()}"]
     return Outcome(answer)
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
+from qbo_sync.errors import UsageError
 from qbo_sync.switch import steps
 from tests.unit.switch.conftest import Acme
 
@@ -69,3 +72,23 @@ def test_a_finding_is_accepted_by_its_id_and_stays_accepted(acme: Acme) -> None:
     shown = steps.audit(acme.site, since_last=True)
     assert shown.findings == []
     assert shown.answer.summary["accepted"] == 1
+
+
+def test_an_acceptance_is_taken_back_and_who_and_why_is_kept(acme: Acme) -> None:
+    found = steps.audit(acme.site)
+    blocker = next(f for f in found.findings if f.severity == "blocker")
+    with pytest.raises(UsageError, match="is not accepted; nothing was changed"):
+        steps.withdraw(acme.site, blocker.id, "too early", "amy")
+    steps.accept(acme.site, {blocker.id: "the accountant knows"})
+    with pytest.raises(UsageError, match="with a reason"):
+        steps.withdraw(acme.site, blocker.id, " ", "amy")
+    taken_back = steps.withdraw(acme.site, blocker.id, "she did not", "amy").answer
+    assert taken_back.summary == found.answer.summary
+    assert [item["id"] for item in taken_back.items] == [blocker.id]
+    again = steps.audit(acme.site)
+    assert blocker in again.findings
+    (said,) = again.answer.lines
+    for part in (blocker.id, "by amy: she did not", "had been accepted: the accountant knows"):
+        assert part in said
+    steps.accept(acme.site, {blocker.id: "now she does"})
+    assert steps.audit(acme.site).answer.lines == []
