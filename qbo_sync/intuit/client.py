@@ -268,7 +268,7 @@ class Intuit:
             what=call.what,
             headers=headers,
             data=call.data,
-            before=lambda: self._pacer.wait(batch=call.batch),
+            permit=lambda: self._pacer.permit(batch=call.batch),
             throttled=self._pacer.pause,
         )
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,7 +21,7 @@ import urllib3
 
 from qbo_sync.config import Settings, is_loopback
 from qbo_sync.errors import IntuitFault, Unreachable
-from qbo_sync.intuit import faults
+from qbo_sync.intuit import faults, transport
 
 log = logging.getLogger("qbo_sync.intuit")
 
@@ -100,7 +101,7 @@ class Http:
         self.sleep: Sleep = sleep or self._given_up.wait
         self._session = requests.Session()
         for scheme in ("https://", "http://"):
-            self._session.mount(scheme, requests.adapters.HTTPAdapter(pool_maxsize=WORKERS))
+            self._session.mount(scheme, transport.Adapter(pool_maxsize=WORKERS))
         # Without this, an entry in ~/.netrc would replace the Authorization header.
         self._session.auth = _unchanged
         self._session.trust_env = not is_loopback(urlsplit(settings.intuit.api_url).hostname or "")
@@ -122,20 +123,23 @@ class Http:
         what: str,
         headers: Mapping[str, str],
         data: bytes | Mapping[str, str] | None = None,
-        before: Callable[[], float] = lambda: 0.0,
+        permit: Callable[[], Callable[[], float]] = lambda: lambda: 0.0,
         throttled: Callable[[float], None] = lambda _seconds: None,
     ) -> Answer:
         """Send one request; repeat it while Intuit is busy, out of order or out of reach.
 
-        ``what`` names the request in messages. ``before`` runs before each try and returns the seconds it waited; ``throttled``
-        is told how long to pause. Raises :class:`Unreachable` when the patience is used up.
+        ``what`` names the request in messages. For each try there is one ``permit``, called at first and again when the
+        connection stands, which returns the seconds it waited. ``throttled`` is told how long to pause. Raises
+        :class:`Unreachable` when the patience is used up.
         """
         waited = 0.0
         attempt = 0
         while True:
-            self.counters.add(waited_s=before())
+            admitted = partial(self._admit, permit())
+            admitted()
             began = time.monotonic()
-            outcome = self._try(method, url, what, headers, data)
+            with transport.before_writing(admitted):
+                outcome = self._try(method, url, what, headers, data)
             waited += time.monotonic() - began
             if isinstance(outcome, Answer):
                 fault = faults.parse(outcome.status, outcome.body) if outcome.status >= 400 else None
@@ -161,6 +165,9 @@ class Http:
             waited += delay
             attempt += 1
             self.counters.add(waited_s=delay, retried=1)
+
+    def _admit(self, permit: Callable[[], float]) -> None:
+        self.counters.add(waited_s=permit())
 
     def _rest(self, seconds: float) -> None:
         """Sleep. Nothing is in flight between two tries, so signals that :func:`undisturbed` holds back are let through."""

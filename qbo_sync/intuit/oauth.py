@@ -195,7 +195,7 @@ class Connection:
         headers = {"Accept": "application/json", "Authorization": f"Bearer {grant.access_token}"}
         pace = Pacer.of(self.settings, self._http.sleep)
         answer = self._http.send(
-            "GET", url, what="connect: read the company", headers=headers, before=pace.wait, throttled=pace.pause
+            "GET", url, what="connect: read the company", headers=headers, permit=pace.permit, throttled=pace.pause
         )
         fault = faults.parse(answer.status, answer.body)
         if fault is not None:

@@ -2,7 +2,8 @@
 
 What counts is when requests arrive at Intuit, and the way there takes now more, now less time. So ten requests share a window
 longer than Intuit's second: 10 / ``per_second``, 1.18 s at 8.5/s. That forgives 180 ms of jitter, as an even gap of 118 ms does,
-but lets requests that are ready go at once.
+but lets requests that are ready go at once. None of it is used up before the way begins: a start counts when the request is
+written, not when a thread is told to make a connection first.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ class Pacer:
         self.path = path
         self.windows = windows(per_second, per_minute)
         # Part of the margin, which has to do for the way to Intuit as well.
-        self._overslept_s = max(0.005, (self.windows[0].seconds - 1.0) / 5)
+        self._late_s = max(0.005, (self.windows[0].seconds - 1.0) / 5)
         self._sleep = sleep
         self._clock = clock
 
@@ -77,19 +78,26 @@ class Pacer:
         path = settings.store.directory / "pace.db"
         return cls(path, per_second=intuit.requests_per_second, per_minute=intuit.requests_per_minute, sleep=sleep)
 
-    def wait(self, *, batch: bool = False) -> float:
-        """Take the next free start and wait for it; the seconds waited."""
-        waited, start = 0.0, 0.0
-        while True:
-            start = self._with_file(partial(self._take, batch, start))
-            delay = start - self._clock()
-            if delay <= 0:
-                return waited
-            self._sleep(delay)
-            waited += delay
-            # Whoever overslept on a busy machine would arrive among those that start after him: he queues up anew.
-            if self._clock() - start <= self._overslept_s:
-                return waited
+    def permit(self, *, batch: bool = False) -> Callable[[], float]:
+        """The right to send one request. Calling it waits for the next free start, and returns the seconds waited.
+
+        It is called again at the very moment of sending: whoever is late by then, because the machine is busy or a connection had
+        to be made, would arrive among those that start after him, and queues up anew.
+        """
+        start = 0.0
+
+        def wait() -> float:
+            nonlocal start
+            waited = 0.0
+            while not start or self._clock() - start > self._late_s:
+                start = self._with_file(partial(self._take, batch, start))
+                delay = max(0.0, start - self._clock())
+                if delay:
+                    self._sleep(delay)
+                waited += delay
+            return waited
+
+        return wait
 
     def pause(self, seconds: float) -> None:
         """Let no request of this realm start for ``seconds``: Intuit has asked for patience."""

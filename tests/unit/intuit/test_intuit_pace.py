@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +20,9 @@ from hypothesis import strategies as st
 from intuit_lab import Lab, Rests
 
 from lab.intuit.process import running
+from qbo_sync.config import Settings
 from qbo_sync.errors import Unreachable
+from qbo_sync.intuit import Http
 from qbo_sync.intuit.files import exclusive
 from qbo_sync.intuit.pace import Pacer
 
@@ -58,14 +63,14 @@ def pacer(tmp_path: Path, rests: Rests, per_second: float = 0.5) -> Pacer:
 
 def test_starts_queue_up(tmp_path: Path, rests: Rests) -> None:
     for _ in range(4):
-        pacer(tmp_path, rests).wait()
+        pacer(tmp_path, rests).permit()()
     assert [round(seconds) for seconds in rests.seconds] == [2, 4, 6]
 
 
 def test_a_pause_holds_for_everybody(tmp_path: Path, rests: Rests) -> None:
     pacer(tmp_path, rests, 8).pause(50)
     pacer(tmp_path, rests, 8).pause(1)
-    assert round(pacer(tmp_path, rests, 8).wait()) == 50
+    assert round(pacer(tmp_path, rests, 8).permit()()) == 50
 
 
 @dataclass
@@ -99,7 +104,7 @@ def test_no_limit_of_intuit_is_ever_passed(
             clock=lambda: clock.now,
         )
         for batch, busy in requests:
-            pace.wait(batch=batch)
+            pace.permit(batch=batch)()
             starts.append((clock.now, batch))
             clock.now += busy
     every = [at for at, _ in starts]
@@ -108,13 +113,56 @@ def test_no_limit_of_intuit_is_ever_passed(
         assert all(after - before > seconds for before, after in zip(held, held[count:], strict=False)), (count, seconds)
 
 
+def test_the_moment_of_sending_is_when_the_connection_stands(settings: Settings) -> None:
+    """A new connection takes time, over which a start would be missed unnoticed."""
+    accepted: list[socket.socket] = []
+    calls = 0
+
+    def permit() -> float:
+        nonlocal calls
+        calls += 1
+        listener.settimeout(0.05 if calls == 1 else 5)
+        with suppress(TimeoutError):
+            accepted.append(listener.accept()[0])
+            accepted[0].setblocking(False)
+            with pytest.raises(BlockingIOError):
+                accepted[0].recv(1)
+            accepted[0].setblocking(True)
+            threading.Thread(target=answer).start()
+        return float(calls)
+
+    def answer() -> None:
+        accepted[0].recv(9999)
+        accepted[0].sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        client = Http(settings)
+        base = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        assert client.send("GET", base, what="ask", headers={}, permit=lambda: permit).status == 204
+        assert (calls, client.counters.waited_s) == (2, 3.0)
+        client.close()
+    accepted[0].close()
+
+
+def test_whoever_is_late_queues_up_anew(tmp_path: Path) -> None:
+    clock = Time(itertools.repeat(0.0))
+    pace = Pacer(tmp_path / "pace.db", per_second=8, per_minute=480, sleep=clock.sleep, clock=lambda: clock.now)
+    late, others = pace.permit(), [pace.permit() for _ in range(10)]
+    late()
+    clock.now += 0.9
+    for other in others:
+        other()
+    assert round(late(), 2) == 0.9
+    assert late() == 0.0
+
+
 @given(st.binary(min_size=1, max_size=2000))
 @example(b"SQLite format 3\0" + bytes(2000))
 def test_a_strange_file_never_stops_the_site(content: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "pace.db"
         path.write_bytes(content)
-        assert Pacer(path, per_second=8, per_minute=60, sleep=lambda _: None).wait() == 0.0
+        assert Pacer(path, per_second=8, per_minute=60, sleep=lambda _: None).permit()() == 0.0
 
 
 @pytest.mark.parametrize("ahead", [-1e9, -61.0, 121.0, 1e9])
@@ -122,7 +170,7 @@ def test_starts_of_another_boot_do_not_count(tmp_path: Path, rests: Rests, ahead
     pacer(tmp_path, rests).pause(0)
     with exclusive(tmp_path / "pace.db", timeout_s=0) as db:
         db.execute("UPDATE start SET at = ?", (time.monotonic() + ahead,))
-    assert pacer(tmp_path, rests).wait() == 0.0
+    assert pacer(tmp_path, rests).permit()() == 0.0
 
 
 def test_a_lock_that_is_kept_is_told(tmp_path: Path, rests: Rests) -> None:
