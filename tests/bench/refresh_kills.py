@@ -30,6 +30,7 @@ from qbo_sync.intuit import Connection, GrantState, Intuit
 from tests.bench.site import Bench, connected
 
 PROCESSES = 16
+RENEWERS, RENEWALS = 8, 25
 OURS = str(Path(qbo_sync.intuit.__file__).parent)
 
 
@@ -39,13 +40,15 @@ def main(arguments: list[str]) -> int:
     with connected("--strict-rotation", "--customers", "5", "--vendors", "1", "--items", "1", "--limits", "off") as bench:
         succeeded, refreshes = together(bench)
         print(f"{PROCESSES} processes with one access token that has run out: {succeeded} succeeded, {refreshes} refresh")
+        renewers, renewals = renewing(bench)
+        print(f"{RENEWERS} processes, {RENEWALS} renewals each: {renewers} succeeded, {renewals} refreshes, the grant is good")
         steps, seen = campaign(bench, kills)
     print(f"{kills} kills over {steps} steps of a refresh, strict rotation:")
     for outcome in sorted(seen):
         print(f"  {seen[outcome]:4} {outcome}")
     needless = sum(number for outcome, number in seen.items() if outcome.startswith("WRONG"))
     print(f"grants lost that a correct client could have kept: {needless}")
-    return int(needless > 0 or (succeeded, refreshes) != (PROCESSES, 1))
+    return int(needless > 0 or (succeeded, refreshes, renewers) != (PROCESSES, 1, RENEWERS))
 
 
 def together(bench: Bench) -> tuple[int, int]:
@@ -57,6 +60,26 @@ def together(bench: Bench) -> tuple[int, int]:
     succeeded = sum(_await(child) == 0 for child in children)
     bench.post("latency", {"latency_ms": 0})
     return succeeded, bench.stats()["refreshes"] - before
+
+
+def renewing(bench: Bench) -> tuple[int, int]:
+    """Let processes renew the token over and over; how many never failed, and how many refreshes that took.
+
+    Raises :class:`ReconnectNeeded` when the grant is lost: a refresh token that was used before has been shown to Intuit then.
+    """
+    settings, before = bench.site.settings, bench.stats()["refreshes"]
+
+    def renew() -> None:
+        for _ in range(RENEWALS):
+            _refresh(settings)
+
+    children = [_forked(renew) for _ in range(RENEWERS)]
+    succeeded = sum(_await(child) == 0 for child in children)
+    refreshes = bench.stats()["refreshes"] - before
+    _ask(settings)
+    if bench.stats()["refreshes"] - before != refreshes:
+        raise AssertionError("the token that was stored last is not good")
+    return succeeded, refreshes
 
 
 def _ask(settings: Settings) -> None:
