@@ -72,9 +72,9 @@ class Authorization(StrEnum):
     """What became of a question that was put to Intuit's consent page; each but the first is a reason to start again."""
 
     good = "good"
-    unknown = "its question was answered before, or was never asked here"
-    of_another_browser = "its question was asked in another browser"
-    too_late = "its question was asked more than ten minutes ago"
+    unknown = "it was used before, or was never asked for here"
+    of_another_browser = "it was asked for in another browser"
+    too_late = "it was asked for more than ten minutes ago"
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import Any, Generic, Literal, NamedTuple, TypeVar
+from typing import Any, Generic, Literal, NamedTuple, Protocol, TypeVar
 
 from qbo_sync.errors import KitError
 from qbo_sync.switch.model import Kind
@@ -238,16 +238,14 @@ class Listing(Collection[T], Generic[T]):
         }
 
 
-class Codec(Generic[T]):
+class Codec(Protocol[T]):
     """How a thing becomes a line, and what stands in the line the thing again."""
 
     def encode(self, thing: T) -> Values:
         """As a line's values."""
-        raise NotImplementedError
 
     def decode(self, body: bytes) -> T:
         """The thing again, equal to what was encoded."""
-        raise NotImplementedError
 
 
 def listings(codec: Codec[T], things: Mapping[Kind, Iterable[T]], *, keyed: bool = False) -> dict[Kind, Listing[T]]:

@@ -388,10 +388,10 @@ def test_the_first_page_says_in_time_when_it_ends(connected: Site, days: float, 
 
 def test_why_an_answer_does_not_count_is_told(site: Site, browser: Browser) -> None:
     callback = site.consent(browser.begin())
-    assert "asked in another browser" in site.get(callback.removeprefix(site.base)).text
+    assert "asked for in another browser" in site.get(callback.removeprefix(site.base)).text
     callback = site.consent(browser.begin())
     assert browser.finish(callback).status_code == 303
-    assert "answered before" in browser.finish(callback).text
+    assert "used before" in browser.finish(callback).text
     TokenStore(site.settings, clock=lambda: datetime.now(UTC) - timedelta(minutes=11)).begin_authorization("late", "b")
     late = browser.get("/qbo/callback?state=late&code=c&realmId=1", headers={"Cookie": "qbo_browser=b"})
     assert "more than ten minutes ago" in late.text

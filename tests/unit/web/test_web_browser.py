@@ -130,7 +130,7 @@ def test_a_grant_that_quickbooks_ended_is_given_again(page: Page, site: Site, pi
 def test_an_answer_that_does_not_count_says_why_and_what_to_do(page: Page, site: Site, pictures: Path) -> None:
     page.goto("/qbo/callback?code=XAB11x&state=stranger&realmId=1")
     heading(page, "Please start again")
-    expect(page.get_by_role("alert")).to_contain_text("answered before, or was never asked here")
+    expect(page.get_by_role("alert")).to_contain_text("used before, or was never asked for here")
     page.screenshot(path=pictures / "9-start-again.png")
     page.goto("/qbo/connect?invitation=old")
     heading(page, "This link is no longer good")
