@@ -17,13 +17,15 @@ DRIFT = {
 
 
 def changes(run: Run) -> list[str]:
-    """Each task, and item of a loop, that says `changed`."""
+    """Each task, item of a loop and file that says `changed`."""
     found, task = [], ""
     for line in run.text.splitlines():
         if head := re.match(r"(TASK|RUNNING HANDLER) \[(.+?)\]", line):
             task = head[2]
         elif done := re.match(r"changed: \[[^\]]+\](?: => \(item=(.*)\))?", line):
             found.append(f"{task} {done[1] or ''}".strip())
+        elif re.match(r"\+\+\+ after: /(?!.*/\.ansible/)", line):
+            found.append(line)
     return found
 
 
@@ -32,7 +34,7 @@ def test_what_check_mode_says_is_what_then_happens(edge_site: EdgeSite) -> None:
     for host, script in DRIFT.items():
         edge_site.on(host, script)
     said = edge_site.roles(*ROLES, arguments=("--check", "--diff"))
-    done = edge_site.roles(*ROLES)
+    done = edge_site.roles(*ROLES, arguments=("--diff",))
     after = edge_site.roles(*ROLES, arguments=("--check", "--diff"))
     assert (said.code, done.code, after.code) == (0, 0, 0), said.text + done.text + after.text
     assert changes(said) == changes(done)

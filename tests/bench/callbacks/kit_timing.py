@@ -19,7 +19,7 @@ author: qbo-kit
 """
 
 # Our action plugins that run a command on the host without sending a module there.
-COMMANDS = {"qbo_sync_command", "kit_packages", "kit_wheels"}
+COMMANDS = {"qbo_sync_command", "kit_files", "kit_packages", "kit_wheels"}
 
 
 def modules_run(result: dict[str, Any]) -> int:

@@ -1,0 +1,114 @@
+"""Files and folders of a host, made as asked in one go. Sent to the host as one program, so it uses the standard library only.
+
+Standard input: ``{"check": bool, "files": [{"dest", "state", "mode", "owner", "group", "content"}, …]}``, ``content`` in base64
+and ``state`` one of ``file``, ``directory``, ``absent``. Standard output: what stood there, one entry a file: ``{"changed",
+"state", "content", "mode", "owner", "group"}``. A file is replaced whole: whoever reads it sees the old one or the new one. An
+entry is done only when the one before it is; a failure ends with exit status 1 and the cause on standard error.
+"""
+
+from __future__ import annotations
+
+import base64
+import grp
+import json
+import os
+import pwd
+import shutil
+import stat
+import sys
+from pathlib import Path
+from typing import Any
+
+
+def look(path: Path) -> dict[str, Any]:
+    """What stands at a path; a link is followed, except one that leads nowhere."""
+    try:
+        found = path.stat()
+    except OSError:
+        return {"state": "link" if path.is_symlink() else "absent"}
+    seen: dict[str, Any] = {"state": "directory" if path.is_dir() else "file"}
+    seen |= {"mode": f"{stat.S_IMODE(found.st_mode):04o}", "owner": found.st_uid, "group": found.st_gid}
+    if seen["state"] == "file":
+        seen["content"] = base64.b64encode(path.read_bytes()).decode()
+    return seen
+
+
+def wish(entry: dict[str, Any], check: bool) -> dict[str, Any]:
+    """The same words for what is wanted. A user that is not there yet owns nothing: in check mode that is a difference."""
+    if entry["state"] == "absent":
+        return {"state": "absent"}
+    wanted: dict[str, Any] = {key: entry[key] for key in ("state", "mode", "content") if key in entry}
+    for kind, number in (("owner", user_id), ("group", group_id)):
+        try:
+            wanted[kind] = number(entry[kind])
+        except KeyError:
+            if not check:
+                raise SystemExit(f"{entry['dest']}: there is no {'user' if kind == 'owner' else 'group'} {entry[kind]}") from None
+            wanted[kind] = entry[kind]
+    return wanted
+
+
+def user_id(name: str) -> int:
+    """A user's number. Raises :class:`KeyError` when there is none of that name."""
+    return pwd.getpwnam(name).pw_uid
+
+
+def group_id(name: str) -> int:
+    """A group's number. Raises :class:`KeyError` when there is none of that name."""
+    return grp.getgrnam(name).gr_gid
+
+
+def make(path: Path, wanted: dict[str, Any], seen: dict[str, Any]) -> None:
+    """Turn what is seen into what is wanted."""
+    if wanted["state"] == "absent":
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    elif wanted["state"] == "directory":
+        path.mkdir(mode=0o755, parents=True, exist_ok=True)
+        dress(path, wanted)
+    elif seen.get("content") == wanted["content"]:
+        dress(path, wanted)
+    else:
+        replace(path.resolve(), wanted)
+
+
+def replace(path: Path, wanted: dict[str, Any]) -> None:
+    """Write beside and move over it, nobody else's from the first byte on; what cannot be moved is taken away again."""
+    new = path.with_name(f".{path.name}.new")
+    new.unlink(missing_ok=True)
+    try:
+        new.touch(mode=0o600, exist_ok=False)
+        new.write_bytes(base64.b64decode(wanted["content"]))
+        dress(new, wanted)
+        new.replace(path)
+    except OSError:
+        new.unlink(missing_ok=True)
+        raise
+
+
+def dress(path: Path, wanted: dict[str, Any]) -> None:
+    """Owner first: a change of owner takes special bits off the mode."""
+    os.chown(path, wanted["owner"], wanted["group"])
+    path.chmod(int(wanted["mode"], 8))
+
+
+def main() -> None:
+    """Read what is wanted, do it, say what was there."""
+    asked = json.load(sys.stdin)
+    found = []
+    for entry in asked["files"]:
+        seen, wanted = look(Path(entry["dest"])), wish(entry, asked["check"])
+        changed = any(seen.get(key) != value for key, value in wanted.items())
+        if changed and not asked["check"]:
+            try:
+                make(Path(entry["dest"]), wanted, seen)
+            except OSError as error:
+                raise SystemExit(f"{entry['dest']}: {error.strerror}") from None
+        found.append({**seen, "changed": changed})
+    json.dump(found, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()
