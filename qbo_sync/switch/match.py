@@ -229,12 +229,11 @@ class _Matcher:
         """A record that is settled needs no fields any more; terms are compared by theirs."""
         there = self.rows.there({miracle_id for miracle_id, _ in links.values()})
         whole = self.kind is Kind.PAYMENT_TERM
-        self._put(
-            [
-                _row(self.records.codec.decode(body) if whole else head, _linked(*links[head.qbo_id], there))
-                for head, body in records
-            ]
-        )
+        rows = [
+            _row(self.records.codec.decode(body) if whole else head, _linked(*links[head.qbo_id], there))
+            for head, body in records
+        ]
+        self.matched.shelf.put(self.kind, map(_planned.encode, rows))
 
     def _first_look(self, chunk: Sequence[Record]) -> dict[str, _Look]:
         paths = {record.qbo_id: names.normal_path(record.path) for record in chunk}

@@ -27,9 +27,9 @@ def record(kind: Kind, row: Json) -> Record:
     invalid = _wrong_name(name)
     row_type, translate = _FIELDS[kind]
     try:
-        fields, references, seen = translate(_typed(row, row_type))
+        fields, references, seen = translate(name, _typed(row, row_type))
     except msgspec.ValidationError as error:
-        fields, references, seen = translate(row_type())
+        fields, references, seen = translate(name, row_type())
         invalid = invalid or f"QuickBooks Online gives it in a form that is not known ({error})"
     return Record(
         kind,
@@ -38,15 +38,18 @@ def record(kind: Kind, row: Json) -> Record:
         name,
         path,
         path.count(":"),
-        {"name": name, **fields},
+        fields,
         _given(references),
         invalid,
         _given(seen),
     )
 
 
+_NOTHING: dict[str, str] = {}
+
+
 def _given(values: dict[str, str]) -> dict[str, str]:
-    return {name: value for name, value in values.items() if value} if any(values.values()) else {}
+    return {name: value for name, value in values.items() if value} if any(values.values()) else _NOTHING
 
 
 def is_active(row: Json) -> bool:
@@ -172,20 +175,21 @@ def _as_texts(value: Any) -> Any:
     return str(value) if isinstance(value, int | float | Decimal) and not isinstance(value, bool) else value
 
 
-def _customer(row: _Customer) -> Translated:
-    fields = {
+def _customer(name: str, row: _Customer) -> Translated:
+    fields: dict[str, Any] = {
+        "name": name,
         "company_name": row.company_name or None,
         "first_name": row.given_name or None,
         "last_name": row.family_name or None,
         "email": row.primary_email_addr.address or None,
         "phone": row.primary_phone.free_form_number or None,
         "mobile": row.mobile.free_form_number or None,
-        **_address(row.bill_addr, "bill_"),
-        **_address(row.ship_addr, "ship_"),
-        "taxable": row.taxable,
-        "currency": row.currency_ref.value or None,
-        "notes": row.notes or None,
     }
+    _put_address(fields, "bill_", row.bill_addr)
+    _put_address(fields, "ship_", row.ship_addr)
+    fields["taxable"] = row.taxable
+    fields["currency"] = row.currency_ref.value or None
+    fields["notes"] = row.notes or None
     references = {
         "customer_type_id": row.customer_type_ref.value,
         "payment_term_id": row.sales_term_ref.value,
@@ -196,20 +200,22 @@ def _customer(row: _Customer) -> Translated:
     return fields, references, {"tax_id": row.primary_tax_identifier}
 
 
-def _supplier(row: _Vendor) -> Translated:
-    fields = {
+def _supplier(name: str, row: _Vendor) -> Translated:
+    fields: dict[str, Any] = {
+        "name": name,
         "company_name": row.company_name or None,
         "email": row.primary_email_addr.address or None,
         "phone": row.primary_phone.free_form_number or None,
-        **_address(row.bill_addr, ""),
-        "account_number": row.acct_num or None,
-        "currency": row.currency_ref.value or None,
     }
+    _put_address(fields, "", row.bill_addr)
+    fields["account_number"] = row.acct_num or None
+    fields["currency"] = row.currency_ref.value or None
     return fields, {"payment_term_id": row.term_ref.value}, {"tax_id": row.tax_identifier}
 
 
-def _inventory_item(row: _Item) -> Translated:
+def _inventory_item(name: str, row: _Item) -> Translated:
     fields = {
+        "name": name,
         "part_number": row.sku or None,
         "description": row.description or None,
         "unit_price": row.unit_price,
@@ -226,9 +232,10 @@ def _inventory_item(row: _Item) -> Translated:
     return fields, {"preferred_supplier_id": row.pref_vendor_ref.value}, seen
 
 
-def _payment_term(row: _Term) -> Translated:
+def _payment_term(name: str, row: _Term) -> Translated:
     by_date = row.type == "DATE_DRIVEN"
     fields = {
+        "name": name,
         "due_days": None if by_date else _whole(row.due_days),
         "discount_percent": row.discount_percent,
         "discount_days": None if by_date else _whole(row.discount_days),
@@ -242,16 +249,16 @@ def _payment_term(row: _Term) -> Translated:
     return fields, {}, seen
 
 
-def _group_type(row: _Class) -> Translated:
-    return {}, {"parent_id": row.parent_ref.value}, {}
+def _group_type(name: str, row: _Class) -> Translated:
+    return {"name": name}, {"parent_id": row.parent_ref.value}, {}
 
 
-def _name_only(_: _NameOnly) -> Translated:
-    return {}, {}, {}
+def _name_only(name: str, _: _NameOnly) -> Translated:
+    return {"name": name}, {}, {}
 
 
 _WITH_PATH = (Kind.CUSTOMER, Kind.GROUP_TYPE)
-_FIELDS: dict[Kind, tuple[type[Any], Callable[[Any], Translated]]] = {
+_FIELDS: dict[Kind, tuple[type[Any], Callable[[str, Any], Translated]]] = {
     Kind.CUSTOMER: (_Customer, _customer),
     Kind.SUPPLIER: (_Vendor, _supplier),
     Kind.INVENTORY_ITEM: (_Item, _inventory_item),
@@ -266,10 +273,11 @@ _ADDRESS_COLUMNS = {prefix: tuple(prefix + column for column in _ADDRESS) for pr
 _EMPTY: dict[str, dict[str, str | None]] = {prefix: dict.fromkeys(columns) for prefix, columns in _ADDRESS_COLUMNS.items()}
 
 
-def _address(address: _Address, prefix: str) -> dict[str, str | None]:
+def _put_address(fields: dict[str, Any], prefix: str, address: _Address) -> None:
     """Five lines into four columns: the last two share one."""
     if address is _NO_ADDRESS:
-        return _EMPTY[prefix]
+        fields.update(_EMPTY[prefix])
+        return
     fourth = address.line4
     if address.line5:
         fourth = f"{fourth}, {address.line5}" if fourth else address.line5
@@ -283,7 +291,7 @@ def _address(address: _Address, prefix: str) -> dict[str, str | None]:
         address.postal_code or None,
         address.country or None,
     )
-    return dict(zip(_ADDRESS_COLUMNS[prefix], values, strict=True))
+    fields.update(zip(_ADDRESS_COLUMNS[prefix], values, strict=True))
 
 
 def _whole(number: Decimal | None) -> int | None:
