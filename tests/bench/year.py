@@ -14,8 +14,8 @@ import re
 import shlex
 import tempfile
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -24,12 +24,13 @@ from typing import Any
 from lab.world import authorities, world
 from lab.world.access import Lab
 from lab.world.authorities import Ca
-from lab.world.layout import FQDN, LAB_ZONE, MAIL, TOP
+from lab.world.layout import CACHE, FQDN, LAB_ZONE, MAIL, TOP
 from qbo_sync.edge.certificate import certbot, settings
 from tests.lab.conftest import EdgeSite
 from tests.lab.test_roles_edge import requests_running
 
 PAGE = TOP / "docs" / "year.md"
+KEPT = CACHE / "year.json"
 DAY_S = 86_400
 # What Let's Encrypt issues from 2027-02-10, from 2028-02-16, and as "shortlived" (160 hours).
 LIFETIMES_S = {"64 days": 64 * DAY_S, "45 days": 45 * DAY_S, "160 hours": 160 * 3600}
@@ -45,17 +46,6 @@ BUDGET = "/var/lib/qbo-kit/certificate/budget.json"
 STATE = f"/var/lib/qbo-kit/certificate/{FQDN}.json"
 FOLDER = f"/etc/qbo-kit/certificate/{FQDN}"
 SETTINGS = f"{FOLDER}/settings.json"
-
-
-@dataclass
-class Row:
-    """One line of the second table."""
-
-    name: str
-    what: str
-    end: str
-    answers: int = 0
-    wrong: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -168,25 +158,20 @@ def retry_after_days(bench: Bench) -> float:
 def subject(path: Path) -> str:
     """What the letter is about: the first line of its text."""
     text = path.read_text(encoding="utf-8", errors="replace").replace("\r", "").partition("\n\n")[2].replace("=\n", "")
-    return re.sub(rf"^{FQDN}: ", "", text.strip().splitlines()[0]).split(" (ACME")[0].rstrip(".")
+    first = re.sub(r" ends on \S+ \(.*\)", " runs out", text.strip().splitlines()[0])
+    return re.sub(rf"^{FQDN}: ", "", first).split(" (ACME")[0].rstrip(".")
 
 
-def first_part(bench: Bench) -> str:
-    bench.on("DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends faketime 2>&1")
-    lines = [
-        "| lifetime | ordered anew | left: so long the CA may be down | orders a year | told while it is down |",
-        "|---|---|---|---|---|",
-    ]
-    for number, (name, lifetime_s) in enumerate(LIFETIMES_S.items()):
-        with authorities.pebble(14010 + number, lifetime_s=lifetime_s) as ca:
-            hours = due_after_hours(bench, ca, lifetime_s)
-            told = told_while_down(bench, ca, lifetime_s)
-        after, left = hours / 24, lifetime_s / DAY_S - hours / 24
-        (first, text), *more = told
-        said = f"{first:.1f} days before the end ({text}), then {len(more)} more"
-        lines.append(f"| {name} | after {after:.1f} days | {left:.1f} days | {365 / after:.0f} | {said} |")
-        print(lines[-1], flush=True)
-    return "\n".join(lines)
+def decided(bench: Bench, name: str) -> str:
+    """One line of the first table."""
+    lifetime_s = LIFETIMES_S[name]
+    with authorities.pebble(14010, lifetime_s=lifetime_s) as ca:
+        hours = due_after_hours(bench, ca, lifetime_s)
+        told = told_while_down(bench, ca, lifetime_s)
+    after, left = hours / 24, lifetime_s / DAY_S - hours / 24
+    (first, text), *more = told
+    said = f"{first:.1f} days before the end ({text}), then {len(more)} more"
+    return f"| {name} | after {after:.1f} days | {left:.1f} days | {365 / after:.0f} | {said} |"
 
 
 # ---- in real time
@@ -224,11 +209,12 @@ def ca_down(bench: Bench, shim: Ca) -> str:
     time.sleep(max(0.0, due - time.time()))
     assert not bench.look()
     time.sleep(SHORT_S / 3)
-    told = len(letters() - mails)
+    told = sorted(letters() - mails, key=lambda path: path.stat().st_mtime)
+    assert told, bench.state()
     shim.fetch("lab/fault", {})
     assert until_valid(bench, before, ends, by_itself=True)  # the first look was ours; each retry is the unit's own
-    assert told == 1
-    return f"told once; renewed {ends - time.time():.0f} s before the end"
+    words = "; ".join(f"{ends - path.stat().st_mtime:.0f} s before the end: {subject(path)}" for path in told)
+    return f"told {len(told)} times ({words}); renewed {ends - time.time():.0f} s before the end"
 
 
 def ari_early(bench: Bench, shim: Ca) -> str:
@@ -314,42 +300,46 @@ SCENES: dict[str, tuple[str, Callable[[Bench, Ca], str]]] = {
 }
 
 
-def second_part(bench: Bench, only: str) -> list[Row]:
-    rows = []
+EVERY = (*LIFETIMES_S, *SCENES)
+
+
+@contextmanager
+def short_lived() -> Iterator[tuple[Ca, str]]:
+    """The shim in front of a CA of short lives, and the other two; with the roots of all."""
     with ExitStack() as stack:
         short = stack.enter_context(authorities.pebble(14003, lifetime_s=SHORT_S))
-        shim = stack.enter_context(authorities.shim(14001, short))
+        front = stack.enter_context(authorities.shim(14001, short))
         for ca, refused in ((PATIENT, 0), (NOISY, 20)):
             stack.enter_context(authorities.pebble(ca.port, lifetime_s=90 * DAY_S, nonces_refused=refused))
-        roots = "".join(ca.root() for ca in (short, PATIENT, NOISY))
-        for name, (what, play) in SCENES.items():
-            if only in name:
-                shim.fetch("lab/reset", {})
-                bench.fresh(PATIENT)
-                rows.append(scene(bench, shim, roots, Row(name, what, ""), play))
-                row = rows[-1]
-                print(f"{row.name}: {row.end} ({row.answers} requests, {len(row.wrong)} wrong)", flush=True)
-    return rows
+        yield front, "".join(ca.root() for ca in (short, PATIENT, NOISY))
 
 
-def scene(bench: Bench, shim: Ca, roots: str, row: Row, play: Callable[[Bench, Ca], str]) -> Row:
-    """One scene, with the visitor outside asking all the time."""
-    try:
-        with requests_running(bench.site, roots) as answers:
-            row.end = play(bench, shim)
-            bench.fresh(PATIENT)
-    except (AssertionError, ValueError) as error:
-        row.end, row.wrong = f"FAILED: {type(error).__name__} {str(error)[:300]}", ["failed"]
-        return row
-    row.answers, row.wrong = len(answers), [one for one in answers if one != "200"]
-    return row
+def scene(bench: Bench, shim: Ca, roots: str, name: str) -> str:
+    """One line of the second table, with the visitor outside asking all the time."""
+    what, play = SCENES[name]
+    shim.fetch("lab/reset", {})
+    bench.fresh(PATIENT)
+    with requests_running(bench.site, roots) as answers:
+        end = play(bench, shim)
+        bench.fresh(PATIENT)
+    wrong = [one for one in answers if one != "200"]
+    assert not wrong, f"{name}: {len(wrong)} of {len(answers)} requests: {set(wrong)}"
+    return f"| {name} | {what} | {end} | {len(answers)} | 0 |"
 
 
-def page(first: str, rows: list[Row]) -> str:
+def play_all(bench: Bench, names: list[str]) -> Iterator[tuple[str, str]]:
+    """Each line with its name, as it comes."""
+    if set(names) & set(LIFETIMES_S):
+        bench.on("DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends faketime 2>&1")
+        yield from ((name, decided(bench, name)) for name in LIFETIMES_S if name in names)
+    if set(names) & set(SCENES):
+        with short_lived() as (shim, roots):
+            yield from ((name, scene(bench, shim, roots, name)) for name in SCENES if name in names)
+
+
+def page(lines: dict[str, str]) -> str:
     """The whole of ``docs/year.md``."""
-    lines = ["| in the way | what was done | how it ended | requests outside | not answered |", "|---|---|---|---|---|"]
-    lines += [f"| {r.name} | {r.what} | {r.end} | {r.answers} | {len(r.wrong)} |" for r in rows]
-    table = "\n".join(lines)
+    first, table = ("\n".join(lines[name] for name in part) for part in (LIFETIMES_S, SCENES))
     waits = ", ".join(map(str, BACKOFF_S))
     return f"""# A year in the life of the certificate
 
@@ -365,6 +355,8 @@ moves the clock of certbot and of the kit's program; nginx and the CA keep their
 2027-02-10, from 2028-02-16, and its profile `shortlived`. For the last column the CA answers nobody any more, and a look is
 taken twice a day and whenever the unit's own retry is due.
 
+| lifetime | ordered anew | left: so long the CA may be down | orders a year | told while it is down |
+|---|---|---|---|---|
 {first}
 
 ## What stands in its way: in real time
@@ -374,6 +366,8 @@ without pause and accepts only a certificate that is valid at that moment. A lif
 failure are {waits} s instead of 1, 10, 100 minutes and a day. *Shim*: played by a program in front of Pebble, which has no such
 thing.
 
+| in the way | what was done | how it ended | requests outside | not answered |
+|---|---|---|---|---|
 {table}
 
 ## What this does not show
@@ -383,10 +377,15 @@ Let's Encrypt itself; a year of one machine's life; a clock that is wrong. [What
 
 
 def main(arguments: list[str]) -> int:
-    """Print each result; exit status 1 when something failed. The page is written by a whole run only."""
-    parser = argparse.ArgumentParser(prog="./kit bench year")
-    parser.add_argument("--only", default="", help="scenes with this in their name, without the first part; writes no page")
-    options = parser.parse_args(arguments)
+    """Print each line as it comes. It is kept, and once all are there the page is written: so it can be run in parts."""
+    parser = argparse.ArgumentParser(prog="./kit bench year", description="A whole run takes about half an hour.")
+    parser.add_argument(
+        "only", nargs="*", metavar="LINE", help=f"these lines only: {', '.join(map(repr, EVERY))}".replace("%", "%%")
+    )
+    names = parser.parse_args(arguments).only or list(EVERY)
+    if strange := set(names) - set(EVERY):
+        parser.error(f"no such line: {', '.join(sorted(strange))}")
+    lines: dict[str, str] = json.loads(KEPT.read_text(encoding="utf-8")) if KEPT.exists() else {}
     was_up = world.is_up()
     world.up()
     try:
@@ -394,11 +393,13 @@ def main(arguments: list[str]) -> int:
             bench = Bench(EdgeSite(Lab(), Path(folder)))
             run = bench.site.roles(*ROLES)
             assert run.code == 0, run.text
-            first = "" if options.only else first_part(bench)
-            rows = second_part(bench, options.only)
+            for name, line in play_all(bench, names):
+                print(line, flush=True)
+                lines[name] = line
+                KEPT.write_text(json.dumps(lines), encoding="utf-8")
     finally:
         if not was_up:
             world.down()
-    if not options.only:
-        PAGE.write_text(page(first, rows), encoding="utf-8")
-    return 1 if any(row.wrong for row in rows) else 0
+    if set(lines) >= set(EVERY):
+        PAGE.write_text(page(lines), encoding="utf-8")
+    return 0
