@@ -12,7 +12,7 @@ from qbo_sync.errors import KitError
 USAGE = """usage: ./kit lab COMMAND
 
   up            bring the lab up, from whatever state the machine is in
-  down          take it down and leave nothing behind
+  down          take it down and leave nothing behind; with --force also one that another checkout has running
   status        what is there, where, and whether it answers
   shell HOST    a root shell on: edge, router or observer
 """
@@ -51,6 +51,8 @@ def main(arguments: list[str]) -> int:
                 world.up()
             case ["down"]:
                 world.down()
+            case ["down", "--force"]:
+                world.down(force=True)
             case ["status"]:
                 return status()
             case ["shell", name]:

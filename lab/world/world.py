@@ -37,6 +37,7 @@ from qbo_sync.errors import Blocked, UsageError
 
 STATE = RUN / "lab.json"
 TLS = RUN / "tls"
+FORCE_DOWN = "down --force"
 
 
 @dataclass
@@ -79,7 +80,7 @@ def up() -> None:
         raise UsageError(reason, next="use a Debian 12 machine where you are root")
     with alone():
         if is_up():
-            _refuse_another_checkout()
+            _refuse_another_checkout(f"take it down first: ./kit lab down there, or ./kit lab {FORCE_DOWN} here")
             inventory.write(TOP)
             print("lab: already up", flush=True)
             return
@@ -91,11 +92,16 @@ def up() -> None:
     print("lab: up", flush=True)
 
 
-def down() -> None:
-    """Take the lab down and leave nothing outside its cache; harmless when there is none."""
+def down(*, force: bool = False) -> None:
+    """Take the lab down and leave nothing outside its cache; harmless when there is none.
+
+    One that another checkout has running is taken down with ``force`` only: somebody may be at work in it.
+    """
     if reason := image.available():
         raise UsageError(reason)
     with alone():
+        if processes() and not force:
+            _refuse_another_checkout(f"if nobody needs it: ./kit lab down there, or ./kit lab {FORCE_DOWN} here")
         sweep()
     print("lab: down", flush=True)
 
@@ -177,14 +183,11 @@ def miracle_url() -> sqlalchemy.URL:
     return sqlalchemy.URL.create("postgresql+psycopg", "qbo_sync", password, MIRACLE_MANAGEMENT, database="miracle")
 
 
-def _refuse_another_checkout() -> None:
+def _refuse_another_checkout(remedy: str) -> None:
+    """Not that of a checkout which is gone: nobody can be at work there."""
     state = load_state()
-    if state and state.checkout != str(TOP):
-        raise Blocked(
-            "lab: another checkout's lab is running on this machine",
-            seen=state.checkout,
-            next="take it down first: ./kit lab down",
-        )
+    if state and state.checkout != str(TOP) and Path(state.checkout).is_dir():
+        raise Blocked("lab: another checkout's lab is running on this machine", seen=state.checkout, next=remedy)
 
 
 @contextmanager

@@ -14,6 +14,8 @@ import sys
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
 
 import dns.query
 import dns.rcode
@@ -226,6 +228,23 @@ def test_bringing_a_running_lab_up_changes_nothing(lab: Lab, capsys: pytest.Capt
     assert world.load_state() == state
     assert running <= processes()
     assert main(["status"]) == 0
+
+
+def test_another_checkouts_lab_is_left_alone(lab: Lab, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """By `up` and by `down`, until somebody insists; what a checkout left that is gone may be taken away."""
+    state = world.load_state()
+    assert state
+    try:
+        replace(state, checkout=str(tmp_path)).save()
+        for command in ("up", "down"):
+            assert main([command]) == 4
+            said = capsys.readouterr().err
+            assert str(tmp_path) in said
+            assert "./kit lab down --force" in said
+        assert world.is_up()
+    finally:
+        state.save()
+    assert main(["up"]) == 0
 
 
 def test_a_wrong_call_says_how_it_is_called(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
 from pathlib import Path
 
 import jinja2
-import pytest
 
 from lab.documents import TOP
+from lab.world import image, world
+from tests.needs import need
 
 TEMPLATES = TOP / "templates/qbo-sync"
 # Stands in for the program: says who runs it, with which words, and which key it was handed.
@@ -59,8 +58,9 @@ systemd-creds decrypt --name=store.key "$sealed" - | wc -c
 
 
 def test_a_key_is_sealed_handed_over_and_opened_as_it_was(tmp_path: Path) -> None:
-    if os.geteuid() != 0 or not shutil.which("unshare") or not shutil.which("systemd-creds"):
-        pytest.skip("needs root, unshare and systemd-creds")
+    need(image.available())
+    with world.alone():
+        image.ensure_packages()  # systemd, whose program this is, comes with them
     source = (TEMPLATES / "qbo-sync.sh.j2").read_text()
     environment = jinja2.Environment()  # noqa: S701 - a shell script
     environment.filters["comment"] = lambda text: f"# {text}"
@@ -69,7 +69,7 @@ def test_a_key_is_sealed_handed_over_and_opened_as_it_was(tmp_path: Path) -> Non
     command = ["unshare", "--mount", "sh", "-c", INSIDE, "sh", str(tmp_path), str(TEMPLATES)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if "located on temporary file system" in done.stderr:
-        pytest.skip("systemd-creds keeps no secret of the host's on a file system in memory, and the temporary folder is one")
+        need("systemd-creds keeps no secret of the host's on a file system in memory, and the temporary folder is one")
     assert done.returncode == 0, done.stderr
     parts = dict(part.split("\n", 1) for part in done.stdout.split("== ")[1:])
     key, *by_hand = parts["before"].splitlines()
