@@ -136,6 +136,11 @@ def filled(entry: Any, site: dict[str, Any]) -> Any:
     return {key: filled(value, site) for key, value in entry.items()} if isinstance(entry, dict) else entry
 
 
+def passes_through(site: dict[str, Any]) -> bool:
+    """Whether visitors of other names are passed on to another web server of the site, still encrypted."""
+    return bool(site.get("reverse_proxy_pass_through_https"))
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """One test per site for each part that a test asks for."""
     for part in GROUPS.keys() & set(metafunc.fixturenames):

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -15,10 +16,10 @@ from lab.world.layout import TOP
 from tests.lab.conftest import EdgeSite
 
 
-def suite(site: EdgeSite, *arguments: str) -> tuple[int, str]:
+def suite(site: EdgeSite, *arguments: str, inventory: Path | None = None) -> tuple[int, str]:
     """Run tests/hosts as a user would; its exit code and what it printed."""
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", "--tb=short", *arguments]
-    command += ["--kit-inventory", str(site.lab.inventory)]
+    command += ["--kit-inventory", str(inventory or site.lab.inventory)]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     done = subprocess.run(command, cwd=TOP, env=environment, capture_output=True, text=True, timeout=400, check=False)
     return done.returncode, done.stdout + done.stderr

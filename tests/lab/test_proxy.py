@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from lab.world.layout import ACME_ROOT_FILE, EDGE_LAN, FQDN
 from tests.lab.conftest import EdgeSite
+from tests.lab.test_hosts_suite import suite
 
 # Both are right as they are: the client knows best which of the good ciphers suits it (Mozilla), and Pebble's certificates name
 # no place to ask for revocation, while Let's Encrypt's do.
@@ -49,6 +54,14 @@ def former_server(site: EdgeSite) -> Iterator[None]:
         site.on("edge", "systemctl stop former; rm -rf /tmp/former")
 
 
+def inventory_with(site: EdgeSite, folder: Path, variables: dict[str, Any]) -> Path:
+    """A copy of the lab's inventory whose site has these variables too."""
+    shutil.copytree(site.lab.inventory.parent, folder / "inventory")
+    more = folder / "inventory" / "group_vars" / "site_lab" / "more.yml"
+    more.write_text(yaml.safe_dump(variables))
+    return folder / "inventory" / site.lab.inventory.name
+
+
 def from_outside(site: EdgeSite, *options: str) -> str:
     """The body of a page as the observer gets it; certificates are not checked."""
     return site.on("observer", f"curl --silent --insecure --max-time 20 {' '.join(options)}")
@@ -75,7 +88,7 @@ def test_a_reader_of_nginx_configurations_finds_nothing_in_ours(edge_site: EdgeS
     assert json.loads(done.stdout) == [], done.stdout + done.stderr
 
 
-def test_other_names_reach_the_web_server_that_had_the_ports_before(edge_site: EdgeSite) -> None:
+def test_other_names_reach_the_web_server_that_had_the_ports_before(edge_site: EdgeSite, tmp_path: Path) -> None:
     """Unchanged and undecrypted; the site's own name stays ours, and the way back refuses them again."""
     through = {
         "reverse_proxy_pass_through_https": "127.0.0.1:8443",
@@ -97,6 +110,9 @@ def test_other_names_reach_the_web_server_that_had_the_ports_before(edge_site: E
             assert not re.match(rf"127\.|{EDGE_LAN}", seen), seen
             proof = edge_site.roles("verify", **through)
             assert proof.code == 0, proof.text
+            inventory = inventory_with(edge_site, tmp_path, through)
+            code, text = suite(edge_site, "tests/hosts", "-k", "names or other_name or sockets", inventory=inventory)
+            assert code == 0, text
     finally:
-        edge_site.build()
+        edge_site.build("reverse_proxy")
     assert edge_site.lab.shell("observer", f"curl --silent --insecure --max-time 20 {shop}").returncode == 35
