@@ -26,6 +26,7 @@ USAGE = """usage: ./kit COMMAND [ARGUMENTS]
   bench kills|refresh_kills   disturb imports, and renewals of the connection, again and again
   bench machine               any order of edits, imports, interruptions and undos, on a database of your choice
   bench year                  a year in the life of the certificate; writes docs/year.md
+  bench grade                 the grade that testssl.sh gives the secure address; fetches that program
   bench faults                meet every fault of Intuit at every request; writes docs/faults.md
   bench disturbed [CASES]     disturb and kill readings in every way
   bench pace [--minutes N]    read at Intuit's limits for so long, never above them
@@ -80,6 +81,7 @@ BENCHES = {
     "import": "tests.bench.importing",
     "audit": "tests.bench.auditing",
     "year": "tests.bench.year",
+    "grade": "tests.bench.grade",
     "kills": "tests.bench.kills",
     "machine": "tests.bench.machine",
     "provision": "tests.bench.provision",

@@ -6,7 +6,9 @@ it needs ansible-core, which an edge host doesn't have.
 
 from __future__ import annotations
 
+import hashlib
 import json
+import shlex
 from abc import abstractmethod
 from pathlib import Path
 from typing import Any, ClassVar
@@ -99,3 +101,45 @@ class KitAction(ActionBase):  # type: ignore[misc]
         """The control node's own folder, which git ignores: ``store/`` next to ``playbooks/``, or ``kit_store``."""
         chosen = self.variable("kit_store")
         return Path(chosen) if chosen else Path(self.variable("playbook_dir")).parent / "store"
+
+
+class CarryingAction(KitAction):
+    """An action that brings files to a folder on the host which root alone can read."""
+
+    _requires_connection = True
+
+    def carry(self, folder: str, files: dict[str, bytes], *, last: str) -> dict[str, Any]:
+        """Have the folder hold these files and no others; the task's result. ``last`` names the others, so it is written last.
+
+        Names and checksums are all that the diff shows.
+        """
+        listed = self._remote(folder, f"cd {shlex.quote(folder)} 2>/dev/null && sha256sum -- * 2>/dev/null || true")
+        seen = {file: digest for digest, file in (line.split(None, 1) for line in listed.splitlines() if line.strip())}
+        sums = {file: hashlib.sha256(content).hexdigest() for file, content in files.items()}
+        new, old = [file for file in sums if seen.get(file) != sums[file]], sorted(set(seen) - set(sums))
+        if (new or old) and not self.check_mode:
+            self._write(folder, {file: files[file] for file in sorted(new, key=lambda name: (name == last, name))}, old)
+        return {"changed": bool(new or old), "diff": {"before": _sums(seen), "after": _sums(sums)}}
+
+    def _write(self, folder: str, new: dict[str, bytes], old: list[str]) -> None:
+        tmp, place = self._make_tmp_path(), shlex.quote(folder)
+        try:
+            script = [f"umask 077 && mkdir -p {place} && chmod 0700 {place}/.. {place}"]
+            for file, content in new.items():
+                source = self._connection._shell.join_path(tmp, file)
+                self._transfer_data(source, content)
+                script.append(f"install -m 0600 {source} {place}/.new && mv -T {place}/.new {place}/{file}")
+            script += [f"rm -f {place}/{shlex.quote(file)}" for file in old]
+            self._remote(folder, " && ".join(script))
+        finally:
+            self._remove_tmp_path(tmp, force=True)
+
+    def _remote(self, folder: str, command: str) -> str:
+        done = self._low_level_execute_command(command, executable="/bin/sh")
+        if done["rc"] != 0:
+            raise KitError(f"could not write the settings into {folder}", seen=done["stderr"].strip()[-300:], site=self.site)
+        return str(done["stdout"])
+
+
+def _sums(sums: dict[str, str]) -> str:
+    return "".join(f"{file} {digest[:12]}\n" for file, digest in sorted(sums.items()))

@@ -12,6 +12,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import socket
 import string
 import subprocess
 import sys
@@ -111,7 +112,9 @@ def targets(config: pytest.Config, part: str) -> dict[str, Target]:
     only = narrowed(listed, config.getoption("hosts", default=None))
     found = {}
     for edge in sorted(members(listed, GROUPS["edge"])):
-        site = listed["_meta"]["hostvars"][edge]
+        site = dict(listed["_meta"]["hostvars"][edge])
+        if site["site_address"] == "auto":  # whatever it is at the moment: the record has to lead to the site
+            site["site_address"] = socket.gethostbyname(site["site_fqdn"])
         name = edge if part == "edge" else site[f"site_{part}"]
         # A router of another make has none of the rules and units that the kit leaves on a Linux one.
         ours = part != "router" or site.get("port_forward_provider", "nftables") == "nftables"

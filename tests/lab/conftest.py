@@ -46,11 +46,16 @@ class EdgeSite:
     folder: Path
     always: dict[str, Any] = field(default_factory=dict)
 
-    def roles(self, *names: str, arguments: tuple[str, ...] = (), **variables: Any) -> Run:
-        """Run these roles for the site, as a playbook would."""
-        tasks = [{"name": f"Run {name}", "ansible.builtin.include_role": {"name": name}} for name in names]
+    def roles(
+        self, *names: str, arguments: tuple[str, ...] = (), inventory: dict[str, Any] | None = None, **variables: Any
+    ) -> Run:
+        """Run these roles for the site; with ``inventory``, values in the place of its own, begun as every playbook begins."""
+        tasks: list[dict[str, Any]] = [{"name": f"Run {name}", "ansible.builtin.include_role": {"name": name}} for name in names]
+        play = {"hosts": "edge_hosts", "gather_facts": False, "vars": inventory or {}, "tasks": tasks}
+        if inventory:
+            tasks.insert(0, {"name": "Begin", "ansible.builtin.import_tasks": str(TOP / "playbooks/tasks/begin.yml")})
         path = self.folder / "play.yml"
-        path.write_text(yaml.safe_dump([{"hosts": "edge_hosts", "gather_facts": False, "tasks": tasks}], sort_keys=False))
+        path.write_text(yaml.safe_dump([play], sort_keys=False))
         given = self.folder / "variables.yml"
         given.write_text(yaml.safe_dump({"kit_store": str(self.folder / "store"), **self.always, **variables}))
         program = str(Path(sys.executable).with_name("ansible-playbook"))

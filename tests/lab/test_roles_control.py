@@ -126,6 +126,7 @@ def test_what_the_observer_saw_is_published(site: EdgeSite) -> None:
         "outside": True,
         "resolution": True,
         "redirect": True,
+        "ports": True,
         "chain": True,
         "wrong name": True,
         "page /": True,
@@ -143,14 +144,22 @@ def test_a_look_from_the_sites_own_router_is_not_proved_from_outside(site: EdgeS
     assert "not proved from outside: choose an observer at another place" in run.flat
 
 
-def test_a_chain_of_another_ca_and_a_page_without_its_text_are_seen(site: EdgeSite) -> None:
+def test_a_chain_of_another_ca_a_page_without_its_text_and_a_strange_open_port_are_seen(site: EdgeSite) -> None:
     paths = [{"path": "/", "contains": "no page says this"}]
     run = playbook(site, "verify", verify_ca_file=str(CA_FILE))
     assert "chain: SSLCertVerificationError" in run.flat
-    run = playbook(site, "verify", verify_paths=paths)
+    # A door that nobody asked for, to the Windows server's remote desktop for all one knows.
+    door = "add chain ip other c { type nat hook prerouting priority -110; }; add rule ip other c iifname wan tcp dport 3389"
+    site.on("router", f"nft 'add table ip other; {door} dnat to 10.10.0.20:8080'")
+    try:
+        run = playbook(site, "verify", verify_paths=paths)
+    finally:
+        site.on("router", "nft delete table ip other")
     assert run.code == 2
     failed = [check["id"] for check in state_of(site)["verify"]["seen"]["checks"] if not check["ok"]]
-    assert failed == ["page /"]
+    assert failed == ["ports", "page /"], run.flat
+    assert "80, 443, 3389 answer" in run.flat
+    assert "3389 should not: close it in the router, or name it in verify_open_ports" in run.flat
     assert "without 'no page says this'" in run.flat
 
 

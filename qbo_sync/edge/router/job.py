@@ -45,7 +45,12 @@ class Job:
 
 
 def perform(job: Job, router: RouterBackend) -> dict[str, Any]:
-    """Do the job; the outcome in JSON's own types. Raises :class:`KitError`, having changed nothing or taken it back."""
+    """Do the job; the outcome in JSON's own types. Raises :class:`KitError`, having changed nothing or taken it back.
+
+    The state ``asked`` changes nothing: the outcome is the router's own address towards the internet.
+    """
+    if job.state == "asked":
+        return {"changed": False, "wan_address": public_address(router)}
     wanted = forwards(job.site, job.address, job.ports, job.external_address)
     wanted = wanted if job.state == "present" else ()
     plan = router.plan(job.site, wanted, take_over=job.take_over)
@@ -106,6 +111,19 @@ def _concerns(job: Job, router: RouterBackend) -> list[str]:
             f" secure address with {job.address} (split DNS)"
         )
     return said
+
+
+def public_address(router: RouterBackend) -> str:
+    """The router's own address towards the internet. Raises :class:`KitError` when it has none that the internet reaches."""
+    found = router.wan_address() if router.capabilities.can_read_wan else ""
+    if not found:
+        raise KitError(
+            "the router does not tell its external address",
+            next="it may stand behind another router or carrier-grade NAT: run playbooks/preflight.yml with the "
+            "address of its status page as site_address",
+        )
+    addresses.check_public(found)
+    return found
 
 
 def _wan_address(router: RouterBackend) -> str:

@@ -33,7 +33,7 @@ def do() -> int:
         return routers[0]
 
     def keep(job: Job) -> None:
-        if not job.check:
+        if not job.check and job.state != "asked":
             routers[0].remember(job.dump() if job.state == "present" else None)
 
     return serve(make, keep)

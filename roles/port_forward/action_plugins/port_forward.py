@@ -10,6 +10,7 @@ before and after. Where the work happens depends on what the router answers to:
 * ``upnp``: on the edge host, by the program in ``/opt/qbo-kit/forward``.
 
 What a change replaced is kept as a snapshot; ``state: restored`` puts it back, once, unless somebody changed our rules since.
+``state: asked`` changes nothing and returns ``wan_address``, the router's own address towards the internet.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ class ActionModule(KitAction):
 
     _requires_connection = True
     arguments: ClassVar[dict[str, Any]] = {
-        "state": {"type": "str", "choices": ["present", "absent", "restored"], "default": "present"},
+        "state": {"type": "str", "choices": ["present", "absent", "restored", "asked"], "default": "present"},
         "provider": {"type": "str", "required": True},
         "address": {"type": "str", "required": True},
         "external_address": {"type": "str", "default": ""},
@@ -153,6 +154,12 @@ class ActionModule(KitAction):
 
     def _on_the_edge_host(self, wanted: job.Job) -> dict[str, Any]:
         there = self._low_level_execute_command(f"test -x {PROGRAM.partition(' ')[0]}")["rc"] == 0
+        if not there and wanted.state == "asked":
+            raise KitError(
+                "the router's address is not known in check mode yet",
+                seen="the program that asks the router is not on the edge host",
+                next="run it without --check once, or with -e site_address=ADDRESS",
+            )
         if not there and (self.check_mode or wanted.state == "absent"):
             return self._not_asked(wanted)
         done = self._low_level_execute_command(PROGRAM, in_data=json.dumps(wanted.dump()).encode())

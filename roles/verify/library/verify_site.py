@@ -36,6 +36,7 @@ options:
   redirect: {type: bool, default: true, description: Whether port 80 must lead people on to https.}
   min_days: {type: int, default: 7, description: Fewer days left on the certificate is a failure.}
   other_names_refused: {type: bool, default: true, description: Whether another name must be refused instead of passed on.}
+  open_ports: {type: list, elements: int, default: [], description: TCP ports that may answer. Empty means none is tried.}
   timeout_s: {type: int, default: 10, description: Seconds for each connection.}
 author: qbo-kit
 """
@@ -60,6 +61,9 @@ certificate:
 """
 
 WRONG_NAME = "not-this-site.invalid"
+# TCP ports to try: all that programs of the system use, and those by which offices are broken into.
+TRIED = (*range(1, 1025), 1433, 3306, 3389, 5432, 5900, 5985, 8000, 8021, 8080, 8443, 10443)
+KNOCK_S = 2  # for each port; a dropped packet takes as long
 
 
 class Look:
@@ -72,6 +76,7 @@ class Look:
         self.timeout = parameters["timeout_s"]
         self.min_days = parameters["min_days"]
         self.other_names_refused = parameters["other_names_refused"]
+        self.open_ports = set(parameters["open_ports"])
         self.context = ssl.create_default_context(cadata=parameters["ca_pem"] or None)
         self.certificate = {}
 
@@ -110,6 +115,24 @@ class Look:
             connection.close()
         good = answer.status in (301, 308) and target.startswith(f"https://{self.fqdn}/")
         return good, f"port 80 answers {answer.status} {target}".rstrip(), "is port 80 forwarded to the edge host's nginx?"
+
+    def ports(self):
+        """No door but the asked ones answers; whether those work is for the other looks to say."""
+        with ThreadPoolExecutor(512) as pool:
+            found = {port for port, answers in zip(TRIED, pool.map(self._answers, TRIED), strict=True) if answers}
+        strange, missing = sorted(found - self.open_ports), sorted(self.open_ports & set(TRIED) - found)
+        seen = f"of {len(TRIED)} ports tried {', '.join(map(str, sorted(found))) or 'none'} answer"
+        if missing:
+            return False, seen, f"not open: {', '.join(map(str, missing))}; is the router forwarding them to the edge host?"
+        remedy = f"{', '.join(map(str, strange))} should not: close it in the router, or name it in verify_open_ports"
+        return not strange, seen, remedy
+
+    def _answers(self, port):
+        try:
+            socket.create_connection((self.address, port), timeout=KNOCK_S).close()
+        except OSError:
+            return False
+        return True
 
     def chain(self):
         """The certificate served for the name is valid and has time left."""
@@ -209,6 +232,7 @@ def main():
             "redirect": {"type": "bool", "default": True},
             "min_days": {"type": "int", "default": 7},
             "other_names_refused": {"type": "bool", "default": True},
+            "open_ports": {"type": "list", "elements": "int", "default": []},
             "timeout_s": {"type": "int", "default": 10},
         },
         supports_check_mode=True,
@@ -221,6 +245,7 @@ def main():
         ("outside", look.outside),
         ("resolution", look.resolution),
         *([("redirect", look.redirect)] if module.params["redirect"] else []),
+        *([("ports", look.ports)] if module.params["open_ports"] else []),
         ("chain", look.chain),
         ("wrong name", look.wrong_name),
     ]
