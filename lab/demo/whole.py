@@ -63,6 +63,9 @@ def tell(*, keep: bool) -> None:
     """The guide from the checklist to the enabled export."""
     say("qbo-kit demo: one company moves its accounting link to QuickBooks Online.")
     say("Real: BIND, Pebble, an nftables router, an edge host with nginx and certbot, PostgreSQL. Played: Intuit, Cloudflare.\n")
+    if world.is_up():
+        say("A lab is up already, and the story begins with an empty one: it is taken down first.")
+        world.down()
     world.up()
     try:
         _journey(Story())
