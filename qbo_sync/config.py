@@ -60,7 +60,7 @@ class Intuit(_Section):
     ca_file: Path | None = None
     app: Literal["vendor", "msp", "site"] = "vendor"
     # Below Intuit's 10 requests/s and 500/min for a realm (facts/qbo_api.md 2.7), so that a 429 is never provoked.
-    requests_per_second: float = Field(default=8.5, gt=0, lt=10)
+    requests_per_second: float = Field(default=8.2, gt=0, lt=10)
     requests_per_minute: int = Field(default=480, gt=0, lt=500)
     timeout_s: float = Field(default=120.0, gt=0)
     # Intuit's Builder tier (facts/qbo_api.md 2.11): billed reads of the app's whole workspace in a calendar month.

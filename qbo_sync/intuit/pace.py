@@ -1,7 +1,7 @@
 """One pace for all processes of a site, below Intuit's limits (facts/qbo_api.md 2.7).
 
 What counts is when requests arrive at Intuit, and the way there takes now more, now less time. So ten requests share a window
-longer than Intuit's second: 10 / ``per_second``, 1.18 s at 8.5/s. That forgives 180 ms of jitter, as an even gap of 118 ms does,
+longer than Intuit's second: 10 / ``per_second``, 1.22 s at 8.2/s. That forgives 220 ms of jitter, as an even gap of 122 ms does,
 but lets requests that are ready go at once. None of it is used up before the way begins: a start counts when the request is
 written, not when a thread is told to make a connection first.
 """

@@ -216,7 +216,7 @@ def test_the_settings_example_is_complete_and_its_comments_are_the_defaults() ->
         part = text.partition(f"[{section}]\n")[2].partition("\n[")[0]
         assert set(re.findall(r"(?m)^(\w+) = ", part)) == set(model.model_fields), section
     for shown, default in {
-        "requests_per_second = 8.5": config.Intuit.model_fields["requests_per_second"].default,
+        "requests_per_second = 8.2": config.Intuit.model_fields["requests_per_second"].default,
         "requests_per_minute = 480": config.Intuit.model_fields["requests_per_minute"].default,
         "timeout_s = 120.0": config.Intuit.model_fields["timeout_s"].default,
         "port = 8021": config.Web.model_fields["port"].default,
