@@ -31,6 +31,7 @@ USAGE = """usage: ./kit COMMAND [ARGUMENTS]
   bench disturbed [CASES]     disturb and kill readings in every way
   bench pace [--minutes N]    read at Intuit's limits for so long, never above them
   bench pages                 how fast the Intuit look-alike itself is
+  bench visitors              how long a callback waits while others block the door
   bench provision             measure a site's first and second run, task by task
   docs                        write the generated parts of docs/ anew
 """
@@ -77,6 +78,7 @@ BENCHES = {
     "disturbed": "tests.bench.disturbed",
     "faults": "tests.bench.faults",
     "pages": "tests.bench.pages",
+    "visitors": "tests.bench.visitors",
     "pace": "tests.bench.pace",
     "import": "tests.bench.importing",
     "audit": "tests.bench.auditing",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import socket
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -12,7 +11,7 @@ from urllib.parse import urlencode
 
 import pytest
 import requests
-from web_site import Browser, Site
+from web_site import Browser, Site, slow_visitors
 
 from qbo_sync import __version__
 from qbo_sync.intuit import GrantState, TokenStore
@@ -285,19 +284,12 @@ def test_no_address_of_a_stranger_is_followed(connected: Site, path: str, value:
 
 
 def test_slow_and_huge_visitors_keep_nobody_waiting(site: Site) -> None:
-    host, port = site.base.removeprefix("http://").split(":")
-    slow = [socket.create_connection((host, int(port)), timeout=10) for _ in range(500)]
-    try:
-        for visitor in slow:
-            visitor.sendall(b"GET /qbo/callback?code=1 HTTP/1.1\r\nHost: x\r\nX-Slow: ")
+    with slow_visitors(site, 500):
         for _ in range(100):
             assert requests.get(f"{site.base}/qbo/callback?code=1", timeout=5).status_code == 400
         with pytest.raises(requests.RequestException):
             requests.get(f"{site.base}/qbo/", headers={"X-Huge": "x" * 2_000_000}, timeout=10).raise_for_status()
         assert requests.get(f"{site.base}/qbo/healthz", timeout=5).ok
-    finally:
-        for visitor in slow:
-            visitor.close()
 
 
 def test_what_a_stranger_sends_is_not_shown(site: Site, browser: Browser) -> None:

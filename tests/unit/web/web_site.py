@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -18,6 +18,8 @@ from urllib.parse import parse_qsl, urlsplit
 import requests
 
 from lab.intuit.__main__ import CLIENT_ID, CLIENT_SECRET, REALM
+from lab.intuit.process import running
+from qbo_sync import config
 from qbo_sync.config import Settings
 from qbo_sync.intuit import TokenStore
 
@@ -139,3 +141,30 @@ def serving(toml: Path, base: str) -> Iterator[IO[str]]:
         finally:
             process.terminate()
             process.wait(timeout=30)
+
+
+@contextmanager
+def running_site(folder: Path) -> Iterator[Site]:
+    """A site in this folder with its web service and its own look-alike, until the end."""
+    port = free_port()
+    public_url = f"http://127.0.0.1:{port}"
+    for name, secret in (("secret", CLIENT_SECRET), ("verifier", VERIFIER)):
+        (folder / name).write_text(secret)
+        (folder / name).chmod(0o600)
+    with running("--redirect-uri", f"{public_url}/qbo/callback", "--strict-rotation", "--limits", "off") as lab:
+        toml = folder / "acme.toml"
+        settings = TOML.format(lab=lab, client_id=CLIENT_ID, port=port, public_url=public_url)
+        toml.write_text(settings + 'verifier_token_file = "verifier"\n')
+        with serving(toml, public_url) as output:
+            yield Site(public_url, lab, config.load(toml), output)
+
+
+@contextmanager
+def slow_visitors(site: Site, number: int) -> Iterator[None]:
+    """So many visitors who never finish what they ask for."""
+    host, port = site.base.removeprefix("http://").split(":")
+    with ExitStack() as stack:
+        for _ in range(number):
+            visitor = stack.enter_context(socket.create_connection((host, int(port)), timeout=10))
+            visitor.sendall(b"GET /qbo/callback?code=1 HTTP/1.1\r\nHost: x\r\nX-Slow: ")
+        yield
