@@ -26,9 +26,9 @@ ENCRYPTED = "$ANSIBLE_VAULT"
 
 
 def known() -> set[str]:
-    """Every variable that a site may set: the roles' options and the ``site_*`` names."""
+    """Every variable that a site may set: the roles' options, the ``site_*`` names, and where the control node keeps things."""
     specs = [yaml.safe_load(path.read_text(encoding="utf-8")) for path in TOP.glob("roles/*/meta/argument_specs.yml")]
-    return {*SITE_VARIABLES, *(name for spec in specs for name in spec["argument_specs"]["main"]["options"])}
+    return {*SITE_VARIABLES, "kit_store", *(name for spec in specs for name in spec["argument_specs"]["main"]["options"])}
 
 
 def _files(folder: Path, owner: str) -> Iterator[Path]:
