@@ -28,7 +28,7 @@ def normal(name: str) -> str:
 
 def normal_path(path: str) -> str:
     """A full name (``Parent:Child``), each part normalised on its own."""
-    return ":".join(normal(part) for part in path.split(":"))
+    return ":".join(map(normal, path.split(":"))) if ":" in path else normal(path)
 
 
 def parent_of(path: str) -> str:
