@@ -59,7 +59,7 @@ def requests_running(site: EdgeSite, roots: str = "") -> Iterator[list[str]]:
     """The observer asks for a page without pause, trusting these or the lab's CA; the list holds each answer in the end."""
     ca = roots or ACME_ROOT_FILE.read_text()
     ask = f"curl --silent --max-time 10 --cacert /tmp/ca --output /dev/null --write-out '%{{http_code}}\\n' https://{FQDN}/"
-    loop = f"cat >/tmp/ca; rm -f /tmp/stop; while [ ! -e /tmp/stop ]; do {ask} || echo failed; done; rm -f /tmp/stop /tmp/ca"
+    loop = f"cat >/tmp/ca; rm -f /tmp/stop; while [ ! -e /tmp/stop ]; do {ask} || echo failed:$?; done; rm -f /tmp/stop /tmp/ca"
     answers: list[str] = []
     with subprocess.Popen(
         site.lab.command("observer", loop), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
