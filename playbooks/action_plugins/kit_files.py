@@ -61,7 +61,6 @@ class ActionModule(KitAction):
         """Compare and make all files; say which changed, and how."""
         files = [self._wanted(file) for file in arguments["files"]]
         files += [{"dest": path, "state": "absent"} for path in arguments["absent"]]
-        secrets = {file["dest"] for file in arguments["files"] if file["secret"]}
         program = f"python3 -c {shlex.quote(Path(host_files.__file__).read_text(encoding='utf-8'))}"
         asked = json.dumps({"check": self.check_mode, "files": files})
         done = self._low_level_execute_command(program, in_data=asked.encode())
@@ -70,14 +69,14 @@ class ActionModule(KitAction):
             raise KitError("could not write a file on the host", seen="".join(seen), site=self.site)
         found = json.loads(done["stdout"])
         changed = [(file, was) for file, was in zip(files, found, strict=True) if was["changed"]]
-        diffs = [_diff(file, was, hidden=file["dest"] in secrets) for file, was in changed]
+        diffs = [_diff(file, was) for file, was in changed]
         return {"changed": bool(changed), "written": [file["dest"] for file, _ in changed], "diff": diffs}
 
     def _wanted(self, given: dict[str, Any]) -> dict[str, Any]:
         """One file as the host's program is told of it."""
         wanted = {key: given[key] for key in ("dest", "state", "mode", "owner", "group")}
         if given["state"] == "file":
-            wanted["content"] = base64.b64encode(self._content(given)).decode()
+            wanted |= {"content": base64.b64encode(self._content(given)).decode(), "secret": bool(given["secret"])}
         return wanted
 
     def _content(self, given: dict[str, Any]) -> bytes:
@@ -89,9 +88,10 @@ class ActionModule(KitAction):
         return str(given["content"] or "").encode()
 
 
-def _diff(file: dict[str, Any], was: dict[str, Any], *, hidden: bool) -> dict[str, str]:
+def _diff(file: dict[str, Any], was: dict[str, Any]) -> dict[str, str]:
     """Before and after of one file, for ``--diff``: the content where that differs, else what else there is to tell."""
-    contents = [one.get("content", "") for one in (was, file)]
+    hidden = file.get("secret", False)
+    contents = [was.get("content", ""), host_files.digest(file["content"]) if hidden else file.get("content", "")]
     if contents[0] == contents[1]:
         before, after = _state(was), _state(file)
     elif hidden:

@@ -1,15 +1,17 @@
 """Files and folders of a host, made as asked in one go. Sent to the host as one program, so it uses the standard library only.
 
-Standard input: ``{"check": bool, "files": [{"dest", "state", "mode", "owner", "group", "content"}, …]}``, ``content`` in base64
-and ``state`` one of ``file``, ``directory``, ``absent``. Standard output: what stood there, one entry a file: ``{"changed",
-"state", "content", "mode", "owner", "group"}``. A file is replaced whole: whoever reads it sees the old one or the new one. An
-entry is done only when the one before it is; a failure ends with exit status 1 and the cause on standard error.
+Standard input: ``{"check": bool, "files": [{"dest", "state", "mode", "owner", "group", "content", "secret"}, …]}``, ``content``
+in base64 and ``state`` one of ``file``, ``directory``, ``absent``. Standard output: what stood there, one entry a file:
+``{"changed", "state", "content", "mode", "owner", "group"}``; of a secret only the :func:`digest` of its content, since Ansible
+may log what a host answers. A file is replaced whole: whoever reads it sees the old one or the new one. An entry is done only
+when the one before it is; a failure ends with exit status 1 and the cause on standard error.
 """
 
 from __future__ import annotations
 
 import base64
 import grp
+import hashlib
 import json
 import os
 import pwd
@@ -31,6 +33,11 @@ def look(path: Path) -> dict[str, Any]:
     if seen["state"] == "file":
         seen["content"] = base64.b64encode(path.read_bytes()).decode()
     return seen
+
+
+def digest(content: str) -> str:
+    """Says whether two secrets are the same, and nothing else of them."""
+    return hashlib.sha256(content.encode()).hexdigest()
 
 
 def wish(entry: dict[str, Any], check: bool) -> dict[str, Any]:
@@ -106,6 +113,8 @@ def main() -> None:
                 make(Path(entry["dest"]), wanted, seen)
             except OSError as error:
                 raise SystemExit(f"{entry['dest']}: {error.strerror}") from None
+        if entry.get("secret") and "content" in seen:
+            seen["content"] = digest(seen["content"])
         found.append({**seen, "changed": changed})
     json.dump(found, sys.stdout)
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import base64
 import getpass
 import grp
+import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from qbo_sync.edge import host_files
 from tests.roles.conftest import Control, Run
 
 ME = {"owner": getpass.getuser(), "group": grp.getgrgid(os.getgid()).gr_name}
@@ -76,6 +81,20 @@ def test_what_differs_is_mended_and_nothing_else(control: Control, wanted: dict[
     assert "SESAME" not in again.text
     assert (deep / "plain").stat().st_mtime_ns == kept
     assert (listed(deep)["er"][0], listed(deep)["er/secret"]) == ("0750", ("0600", b"OPEN SESAME"))
+
+
+def test_the_host_never_answers_with_a_secret(tmp_path: Path) -> None:
+    """Ansible logs answers when it is asked to be talkative."""
+    path = tmp_path / "secret"
+    path.write_text("OPEN SESAME")
+    path.chmod(0o600)
+    content = base64.b64encode(b"OPEN SESAME").decode()
+    entry = {"dest": str(path), "state": "file", "mode": "0600", "content": content, "secret": True, **ME}
+    for other in (content, base64.b64encode(b"another").decode()):
+        asked = json.dumps({"check": False, "files": [{**entry, "content": other}]})
+        done = subprocess.run([sys.executable, host_files.__file__], input=asked, capture_output=True, text=True, check=True)
+        assert json.loads(done.stdout)[0]["changed"] is (other != content)
+        assert content not in done.stdout
 
 
 def test_a_link_stays_a_link(control: Control, wanted: dict[str, Any], tmp_path: Path) -> None:
