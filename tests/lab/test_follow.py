@@ -65,11 +65,12 @@ def upnp(edge_site: EdgeSite) -> Iterator[EdgeSite]:
     finally:
         edge_site.on("router", f"ip -4 -brief address show dev wan | grep -q {ROUTER_WAN}/ || ip address flush dev wan")
         edge_site.on("router", f"ip address replace {ROUTER_WAN}/24 dev wan && ip route replace default via {GATEWAY_WAN}")
-        edge_site.on("router", "systemctl stop miniupnpd.service")
         edge_site.on("edge", f"rm -r {TOLD}/{NAME}")
         edge_site.roles("dns_record", dns_record_state="absent", **SETTINGS)
-        edge_site.roles("port_forward", port_forward_provider="upnp", port_forward_state="absent")
+        away = edge_site.roles("port_forward", port_forward_provider="upnp", port_forward_state="absent")
+        edge_site.on("router", "systemctl stop miniupnpd.service")
         edge_site.roles("port_forward")
+        assert away.code == 0, away.text
         by_hand()
 
 
