@@ -329,6 +329,6 @@ def test_why_the_pages_do_not_answer_is_told(edge_site: EdgeSite) -> None:
         edge_site.on("edge", "systemctl daemon-reload; systemctl restart qbo-sync@lab.service || true")
         run = edge_site.roles("qbo_sync")
         assert run.code != 0
-        assert "qbo-sync@lab.service: Main process exited, code=exited, status=217/USER next: on the edge host" in run.flat, run.text
+        assert "Main process exited, code=exited, status=217/USER next: on the edge host, read: journalctl" in run.flat, run.text
     finally:
         edge_site.on("edge", f"rm -r {drop_in}; systemctl daemon-reload; systemctl restart qbo-sync@lab.service")
