@@ -7,9 +7,8 @@ equalities, so the work grows with the number of records, not with its square.
 
 from __future__ import annotations
 
-import sys
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import islice
@@ -117,7 +116,6 @@ class _Look(NamedTuple):
     miracle_id: str = ""
 
 
-_ANY_LENGTH = sys.maxsize
 # Held here, for a look into an enumeration takes long where it is done for every record.
 _IS_NEW = Result.NEW
 _DOUBTFUL = (Result.WEAK, Result.CONFLICT)
@@ -179,7 +177,7 @@ class _Matcher:
         self.records = company.records[kind]
         self.rows = books.rows[kind]
         self.links = books.links
-        self.lengths = books.lengths[kind]
+        self.lengths = tuple(books.lengths[kind].items())
         self.decided = {qbo_id: one for (of, qbo_id), one in decided.items() if of is kind}
         self.matched = matched
         self.doubtful = doubtful
@@ -225,14 +223,13 @@ class _Matcher:
             self._by_numbers(looks)
         return looks
 
-    def _put_linked(self, records: Iterable[tuple[Short, bytes]], links: Mapping[str, tuple[str, str]]) -> None:
+    def _put_linked(self, records: Sequence[tuple[Short, bytes]], links: Mapping[str, tuple[str, str]]) -> None:
         """A record that is settled needs no fields any more; terms are compared by theirs."""
         there = self.rows.there({miracle_id for miracle_id, _ in links.values()})
-        whole = self.kind is Kind.PAYMENT_TERM
-        rows = [
-            _row(self.records.codec.decode(body) if whole else head, _linked(*links[head.qbo_id], there))
-            for head, body in records
-        ]
+        rows = [_linked_row(head, *links[head.qbo_id], there) for head, _ in records]
+        if self.kind is Kind.PAYMENT_TERM:
+            fields = [self.records.codec.decode(body).fields for _, body in records]
+            rows = [replace(row, fields=own) for row, own in zip(rows, fields, strict=True)]
         self.matched.shelf.put(self.kind, map(_planned.encode, rows))
 
     def _first_look(self, chunk: Sequence[Record]) -> dict[str, _Look]:
@@ -317,9 +314,10 @@ class _Matcher:
         return _NEW
 
     def _too_long(self, record: Record) -> str:
-        length_of = self.lengths.get
-        for field_name, value in record.fields.items():
-            if type(value) is str and len(value) > (length := length_of(field_name, _ANY_LENGTH)):
+        fields = record.fields
+        for field_name, length in self.lengths:
+            value = fields.get(field_name)
+            if value and type(value) is str and len(value) > length:
                 return f"its {field_name.replace('_', ' ')} has {len(value)} characters, the column takes {length}"
         return ""
 
@@ -394,19 +392,23 @@ class _Around:
             self.settled.update({(kind, qbo_id): row for qbo_id, row in found.items()})
 
 
-def _linked(miracle_id: str, state: str, there: Collection[str]) -> _Look:
+def _linked_row(record: Short, miracle_id: str, state: str, there: Collection[str]) -> PlannedRow:
+    """A record that has a link. Arguments by position: these are the many rows of every import after the first."""
+    result, reason = Result.LINKED, "linked by an earlier import"
     if state == "removed":
-        return _Look(Result.REMOVED, "discarded after an earlier import", miracle_id)
-    if miracle_id not in there:
-        return _Look(Result.REMOVED, "deleted in Miracle Service after an earlier import", miracle_id)
-    return _Look(Result.LINKED, "linked by an earlier import", miracle_id)
+        result, reason = Result.REMOVED, "discarded after an earlier import"
+    elif miracle_id not in there:
+        result, reason = Result.REMOVED, "deleted in Miracle Service after an earlier import"
+    return PlannedRow(
+        *(record.kind, record.qbo_id, record.sync_token, record.name, record.path, record.level),
+        *(result, reason, "", miracle_id),
+    )
 
 
 _ACTIONS = {Result.NEW: "insert", Result.MATCHED: "link"}
 
 
-def _row(record: Record | Short, look: _Look) -> PlannedRow:
-    fields, references = (record.fields, record.references) if isinstance(record, Record) else ({}, {})
+def _row(record: Record, look: _Look) -> PlannedRow:
     result, reason, miracle_id = look
     return PlannedRow(
         record.kind,
@@ -419,8 +421,8 @@ def _row(record: Record | Short, look: _Look) -> PlannedRow:
         reason,
         _ACTIONS.get(result, ""),
         miracle_id,
-        fields=fields,
-        references=references,
+        fields=record.fields,
+        references=record.references,
     )
 
 

@@ -142,7 +142,7 @@ class Shelf:
         left = iter(ids)
         while some := list(islice(left, AT_ONCE)):
             lines = self.ask(f"SELECT id, key, mark FROM {kind.value} WHERE id IN ({_marks(some)})", some)  # noqa: S608
-            found.update((i, (key, mark)) for i, key, mark in lines)
+            found |= {i: (key, mark) for i, key, mark in lines}
         return found
 
     def there(self, kind: Kind, ids: Collection[str], wanted: Sequence[str] | None = None) -> set[str]:
@@ -152,7 +152,7 @@ class Shelf:
         left = iter(ids)
         while some := list(islice(left, AT_ONCE)):
             statement = f"SELECT id FROM {kind.value} WHERE id IN ({_marks(some)}) {marked}"  # noqa: S608
-            found.update(i for (i,) in self.ask(statement, [*some, *values]))
+            found |= {i for (i,) in self.ask(statement, [*some, *values])}
         return found
 
     def having(self, kind: Kind, keys: Collection[str]) -> dict[str, list[Line]]:
