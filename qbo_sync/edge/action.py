@@ -6,16 +6,18 @@ it needs ansible-core, which an edge host doesn't have.
 
 from __future__ import annotations
 
-import hashlib
+import base64
 import json
 import shlex
 from abc import abstractmethod
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
+from qbo_sync.edge import host_files
 from qbo_sync.errors import KitError, Waiting
 
 # The only variables without a role's prefix, and what each one is (roles/README.md has the same list).
@@ -104,42 +106,58 @@ class KitAction(ActionBase):  # type: ignore[misc]
 
 
 class CarryingAction(KitAction):
-    """An action that brings files to a folder on the host which root alone can read."""
+    """An action that brings files to the host, all in one round trip; :mod:`qbo_sync.edge.host_files` is what runs there."""
 
     _requires_connection = True
 
-    def carry(self, folder: str, files: dict[str, bytes], *, last: str) -> dict[str, Any]:
-        """Have the folder hold these files and no others; the task's result. ``last`` names the others, so it is written last.
-
-        Names and checksums are all that the diff shows.
-        """
-        listed = self._remote(folder, f"cd {shlex.quote(folder)} 2>/dev/null && sha256sum -- * 2>/dev/null || true")
-        seen = {file: digest for digest, file in (line.split(None, 1) for line in listed.splitlines() if line.strip())}
-        sums = {file: hashlib.sha256(content).hexdigest() for file, content in files.items()}
-        new, old = [file for file in sums if seen.get(file) != sums[file]], sorted(set(seen) - set(sums))
-        if (new or old) and not self.check_mode:
-            self._write(folder, {file: files[file] for file in sorted(new, key=lambda name: (name == last, name))}, old)
-        return {"changed": bool(new or old), "diff": {"before": _sums(seen), "after": _sums(sums)}}
-
-    def _write(self, folder: str, new: dict[str, bytes], old: list[str]) -> None:
-        tmp, place = self._make_tmp_path(), shlex.quote(folder)
-        try:
-            script = [f"umask 077 && mkdir -p {place} && chmod 0700 {place}/.. {place}"]
-            for file, content in new.items():
-                source = self._connection._shell.join_path(tmp, file)
-                self._transfer_data(source, content)
-                script.append(f"install -m 0600 {source} {place}/.new && mv -T {place}/.new {place}/{file}")
-            script += [f"rm -f {place}/{shlex.quote(file)}" for file in old]
-            self._remote(folder, " && ".join(script))
-        finally:
-            self._remove_tmp_path(tmp, force=True)
-
-    def _remote(self, folder: str, command: str) -> str:
-        done = self._low_level_execute_command(command, executable="/bin/sh")
+    def carry(self, files: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        """Have the host hold these, each as its program takes them; the task's result, which shows nothing of a secret."""
+        program = f"python3 -c {shlex.quote(Path(host_files.__file__).read_text(encoding='utf-8'))}"
+        asked = json.dumps({"check": self.check_mode, "files": files})
+        done = self._low_level_execute_command(program, in_data=asked.encode())
         if done["rc"] != 0:
-            raise KitError(f"could not write the settings into {folder}", seen=done["stderr"].strip()[-300:], site=self.site)
-        return str(done["stdout"])
+            seen = (done["stderr"] or done["stdout"]).strip().splitlines()[-1:]
+            raise KitError("could not write a file on the host", seen="".join(seen), site=self.site)
+        changed = [(file, was) for file, was in zip(files, json.loads(done["stdout"]), strict=True) if was["changed"]]
+        diffs = [_diff(file, was) for file, was in changed]
+        return {"changed": bool(changed), "written": [file["dest"] for file, _ in changed], "diff": diffs}
+
+    def carry_secrets(self, folder: str, files: Mapping[str, bytes], *, last: str) -> dict[str, Any]:
+        """Have the folder hold these files and no others, for root alone; ``last`` names the others, so it is written last."""
+        named = sorted(files, key=lambda name: (name == last, name))
+        wanted = [folder_entry(str(Path(folder).parent), "0700"), folder_entry(folder, "0700")]
+        wanted += [file_entry(f"{folder}/{name}", files[name], "0600", secret=True) for name in named]
+        return self.carry([*wanted, {"dest": folder, "state": "only", "names": named}])
 
 
-def _sums(sums: dict[str, str]) -> str:
-    return "".join(f"{file} {digest[:12]}\n" for file, digest in sorted(sums.items()))
+def folder_entry(dest: str, mode: str, owner: str = "root", group: str = "root") -> dict[str, Any]:
+    """A folder, as :meth:`CarryingAction.carry` takes it."""
+    return {"dest": dest, "state": "directory", "mode": mode, "owner": owner, "group": group}
+
+
+def file_entry(
+    dest: str, content: bytes, mode: str, owner: str = "root", group: str = "root", *, secret: bool = False
+) -> dict[str, Any]:
+    """A file, as :meth:`CarryingAction.carry` takes it; nothing but the name is ever shown of a ``secret``."""
+    said = {"content": base64.b64encode(content).decode(), "secret": secret}
+    return {"dest": dest, "state": "file", "mode": mode, "owner": owner, "group": group, **said}
+
+
+def _diff(file: Mapping[str, Any], was: Mapping[str, Any]) -> dict[str, str]:
+    """Before and after of one file, for ``--diff``: the content where that differs, else what else there is to tell."""
+    hidden = file.get("secret", False)
+    contents = [was.get("content", ""), host_files.digest(file["content"]) if hidden else file.get("content", "")]
+    if file["state"] == "only":
+        before, after = "".join(f"{name}\n" for name in was["others"]), ""
+    elif contents[0] == contents[1]:
+        before, after = _state(was), _state(file)
+    elif hidden:
+        before, after = "(not shown)\n", "(not shown, another one)\n"
+    else:
+        before, after = (base64.b64decode(content).decode(errors="replace") for content in contents)
+    return {"before_header": file["dest"], "after_header": file["dest"], "before": before, "after": after}
+
+
+def _state(one: Mapping[str, Any]) -> str:
+    dressed = (f", {word} {one[word]}" for word in ("mode", "owner", "group") if one.get(word) is not None)
+    return f"{one['state']}{''.join(dressed) if one['state'] != 'absent' else ''}\n"

@@ -1,7 +1,8 @@
 """Files and folders of a host, made as asked in one go. Sent to the host as one program, so it uses the standard library only.
 
 Standard input: ``{"check": bool, "files": [{"dest", "state", "mode", "owner", "group", "content", "secret"}, …]}``, ``content``
-in base64 and ``state`` one of ``file``, ``directory``, ``absent``. Standard output: what stood there, one entry a file:
+in base64 and ``state`` one of ``file``, ``directory``, ``absent``, or ``only``: then no file is left in the folder ``dest`` but
+those of ``names``. Standard output: what stood there, one entry a file:
 ``{"changed", "state", "content", "mode", "owner", "group"}``; of a secret only the :func:`digest` of its content, since Ansible
 may log what a host answers. A file is replaced whole: whoever reads it sees the old one or the new one. An entry is done only
 when the one before it is; a failure ends with exit status 1 and the cause on standard error.
@@ -22,8 +23,12 @@ from pathlib import Path
 from typing import Any
 
 
-def look(path: Path) -> dict[str, Any]:
+def look(entry: dict[str, Any]) -> dict[str, Any]:
     """What stands at a path; a link is followed, except one that leads nowhere."""
+    path = Path(entry["dest"])
+    if entry["state"] == "only":
+        others = (file.name for file in path.glob("*") if file.name not in entry["names"] and not file.is_dir())
+        return {"state": "only", "others": sorted(others)}
     try:
         found = path.stat()
     except OSError:
@@ -44,6 +49,8 @@ def wish(entry: dict[str, Any], check: bool) -> dict[str, Any]:
     """The same words for what is wanted. A user that is not there yet owns nothing: in check mode that is a difference."""
     if entry["state"] == "absent":
         return {"state": "absent"}
+    if entry["state"] == "only":
+        return {"state": "only", "others": []}
     wanted: dict[str, Any] = {key: entry[key] for key in ("state", "mode", "content") if key in entry}
     for kind, number in (("owner", user_id), ("group", group_id)):
         try:
@@ -72,6 +79,9 @@ def make(path: Path, wanted: dict[str, Any], seen: dict[str, Any]) -> None:
             shutil.rmtree(path)
         else:
             path.unlink()
+    elif wanted["state"] == "only":
+        for name in seen["others"]:
+            (path / name).unlink()
     elif wanted["state"] == "directory":
         path.mkdir(mode=0o755, parents=True, exist_ok=True)
         dress(path, wanted)
@@ -106,7 +116,7 @@ def main() -> None:
     asked = json.load(sys.stdin)
     found = []
     for entry in asked["files"]:
-        seen, wanted = look(Path(entry["dest"])), wish(entry, asked["check"])
+        seen, wanted = look(entry), wish(entry, asked["check"])
         changed = any(seen.get(key) != value for key, value in wanted.items())
         if changed and not asked["check"]:
             try:

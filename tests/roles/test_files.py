@@ -83,6 +83,29 @@ def test_what_differs_is_mended_and_nothing_else(control: Control, wanted: dict[
     assert (listed(deep)["er"][0], listed(deep)["er/secret"]) == ("0750", ("0600", b"OPEN SESAME"))
 
 
+def on_host(*files: dict[str, Any], check: bool = False) -> list[dict[str, Any]]:
+    """What the program on the host says of these."""
+    asked = json.dumps({"check": check, "files": files})
+    done = subprocess.run([sys.executable, host_files.__file__], input=asked, capture_output=True, text=True, check=True)
+    found: list[dict[str, Any]] = json.loads(done.stdout)
+    return found
+
+
+def test_a_folder_holds_no_other_files(tmp_path: Path) -> None:
+    """What an earlier run left goes after the new files are there; folders and what is not there yet are no concern of it."""
+    top = tmp_path / "folder"
+    only = {"dest": str(top), "state": "only", "names": ["kept", "to come"]}
+    assert on_host(only) == [{"state": "only", "others": [], "changed": False}]
+    (top / "deeper").mkdir(parents=True)
+    for name in ("kept", "old", ".old.new"):
+        (top / name).touch()
+    said = on_host(only, check=True)
+    assert said == [{"state": "only", "others": [".old.new", "old"], "changed": True}]
+    assert on_host(only) == said
+    assert sorted(path.name for path in top.iterdir()) == ["deeper", "kept"]
+    assert on_host(only)[0]["changed"] is False
+
+
 def test_the_host_never_answers_with_a_secret(tmp_path: Path) -> None:
     """Ansible logs answers when it is asked to be talkative."""
     path = tmp_path / "secret"
@@ -91,10 +114,9 @@ def test_the_host_never_answers_with_a_secret(tmp_path: Path) -> None:
     content = base64.b64encode(b"OPEN SESAME").decode()
     entry = {"dest": str(path), "state": "file", "mode": "0600", "content": content, "secret": True, **ME}
     for other in (content, base64.b64encode(b"another").decode()):
-        asked = json.dumps({"check": False, "files": [{**entry, "content": other}]})
-        done = subprocess.run([sys.executable, host_files.__file__], input=asked, capture_output=True, text=True, check=True)
-        assert json.loads(done.stdout)[0]["changed"] is (other != content)
-        assert content not in done.stdout
+        (said,) = on_host({**entry, "content": other})
+        assert said["changed"] is (other != content)
+        assert content not in json.dumps(said)
 
 
 def test_a_link_stays_a_link(control: Control, wanted: dict[str, Any], tmp_path: Path) -> None:

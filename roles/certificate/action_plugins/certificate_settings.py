@@ -1,7 +1,7 @@
 """Bring the certificate program's settings and secrets to the edge host, into a folder only root can read.
 
 With ``validate: true`` everything is checked and nothing is sent: that is how a run refuses before it changes anything. Files of
-an earlier run that are no longer wanted are removed. Names and checksums are all that ``--diff`` shows.
+an earlier run that are no longer wanted are removed. Names are all that ``--diff`` shows.
 """
 
 from __future__ import annotations
@@ -32,4 +32,4 @@ class ActionModule(CarryingAction):
         wanted.settings(arguments["settings"], *parts)
         if arguments["validate"]:
             return {"changed": False}
-        return self.carry(wanted.folder, wanted.files, last=carried.SETTINGS)
+        return self.carry_secrets(wanted.folder, wanted.files, last=carried.SETTINGS)

@@ -1,6 +1,6 @@
 """Bring the settings and the secret that a changing address is followed with to the edge host, for root alone.
 
-Runs on the control node, where the secret's file is (a vault is opened); names and checksums are all that ``--diff`` shows. With
+Runs on the control node, where the secret's file is (a vault is opened); names are all that ``--diff`` shows. With
 ``validate: true`` everything is checked and nothing is sent.
 """
 
@@ -36,7 +36,7 @@ class ActionModule(CarryingAction):
             settings.dns["api_ca_file"] = f"{folder}/ca.pem"
             files["ca.pem"] = _content(given["api_ca_file"])
         files["settings.json"] = json.dumps(asdict(settings), indent=1, sort_keys=True).encode()
-        return {"changed": False} if arguments["validate"] else self.carry(folder, files, last="settings.json")
+        return {"changed": False} if arguments["validate"] else self.carry_secrets(folder, files, last="settings.json")
 
 
 def _content(name: str) -> bytes:

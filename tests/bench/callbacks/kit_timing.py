@@ -18,8 +18,8 @@ description: For `./kit bench provision`. Every module that was really sent to a
 author: qbo-kit
 """
 
-# Our action plugins that run a command on the host without sending a module there.
-COMMANDS = {"qbo_sync_command", "kit_files", "kit_packages", "kit_wheels"}
+# Our action plugins that run a command on the host without sending a module there. Those that carry files publish ``written``.
+COMMANDS = {"qbo_sync_command", "kit_packages", "kit_wheels"}
 
 
 def modules_run(result: dict[str, Any]) -> int:
@@ -50,11 +50,12 @@ class CallbackModule(CallbackBase):
         """A task ended well on a host."""
         task, values = result._task, result._result
         began = self._began.pop(f"{result._host.name} {task._uuid}", time.monotonic())
+        sent = (task.action in COMMANDS or "written" in values) and "skipped" not in values
         line = {
             "host": str(task.delegate_to or result._host.name),
             "role": task._role.get_name() if task._role else "",
             "task": task.get_name(),
-            "modules": modules_run(values) or int(task.action in COMMANDS and "skipped" not in values),
+            "modules": modules_run(values) or int(sent),
             "changed": bool(values.get("changed")),
             "seconds": time.monotonic() - began,
         }
