@@ -37,6 +37,7 @@ class Front:
         self.app = app
         self.lab = lab
         self.random = random.Random(11)
+        self._turn = asyncio.Lock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"].startswith("/lab/"):
@@ -64,6 +65,9 @@ class Front:
             # Half of it on the way there and half on the way back.
             await asyncio.sleep(pause / 2)
             send = _late(send, pause / 2)
+        # One answer is made at a time, and the sockets are looked at before each, so that who arrives meanwhile is noted in time.
+        async with self._turn:
+            await asyncio.sleep(0)
         if not self.lab.faults:
             await self.app(scope, receive, send)
             return
