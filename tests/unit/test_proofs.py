@@ -26,5 +26,5 @@ def test_every_test_that_is_named_exists() -> None:
 
 def test_every_fault_and_attack_has_its_row_and_its_test() -> None:
     rows = {row["id"]: row[0] for row in ROW.finditer(PAGE)}
-    assert sorted(rows) == sorted([*(f"F{n}" for n in range(1, 12)), *(f"A{n}" for n in range(1, 16))])
+    assert sorted(rows) == sorted([*(f"F{n}" for n in (*range(1, 12), 14)), *(f"A{n}" for n in range(1, 16))])
     assert [which for which, row in rows.items() if not TEST.search(row)] == []
