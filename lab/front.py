@@ -16,7 +16,7 @@ USAGE = """usage: ./kit COMMAND [ARGUMENTS]
 
   demo [--keep] [--data-half] take one company through the whole switch, on real parts
   test [PYTEST ARGUMENTS]     every test; says what ran and what was skipped, and why
-  lab up|down|status          the internet in a box: a router, an edge host, an outside world; needs root
+  lab up|down|status|restart  the internet in a box: a router, an edge host, an outside world; needs root
   lab shell HOST              a root shell on one of its hosts
   site check [INVENTORY ...]  hold every name in the sites' files against the names that the kit knows
   lint                        ansible-lint, ruff, mypy and the import contracts

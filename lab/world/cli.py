@@ -1,4 +1,4 @@
-"""``./kit lab up|down|status|shell HOST``."""
+"""``./kit lab up|down|status|restart HOST|shell HOST``."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ USAGE = """usage: ./kit lab COMMAND
   up            bring the lab up, from whatever state the machine is in
   down          take it down and leave nothing behind; with --force also one that another checkout has running
   status        what is there, where, and whether it answers
+  restart HOST  switch off, without a warning, and on again: edge or router
   shell HOST    a root shell on: edge, router or observer
 """
 
@@ -55,6 +56,8 @@ def main(arguments: list[str]) -> int:
                 world.down(force=True)
             case ["status"]:
                 return status()
+            case ["restart", name]:
+                world.restart(ALIASES.get(name, name))
             case ["shell", name]:
                 return shell(name)
             case _:

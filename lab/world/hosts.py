@@ -13,7 +13,7 @@ from pathlib import Path
 
 from lab.world.image import owner
 from lab.world.layout import CACHE, HOSTS, PREFIX
-from lab.world.system import log_file, processes, run, spawn, tail, wait_until
+from lab.world.system import kill, log_file, processes, run, spawn, tail, wait_until
 
 OVERLAY_PARTS = ("upper", "work", "root")
 ARCHIVES = "/var/cache/apt/archives"
@@ -70,17 +70,23 @@ class Host:
         for inside, name in ((ARCHIVES, "archives"), (LISTS, "lists")):
             kept = CACHE / "apt" / self.name / self.release() / name
             if not kept.exists():
-                shutil.copytree(self.image / inside.lstrip("/"), kept)
+                shutil.copytree(self.root / inside.lstrip("/"), kept)
             self.binds.append((kept, inside))
 
     def release(self) -> str:
-        """The image's Debian release: apt's lists of one are of no use to another."""
-        lines = (self.image / "etc/os-release").read_text(encoding="utf-8").splitlines()
+        """Its Debian release: apt's lists of one are of no use to another."""
+        lines = (self.root / "etc/os-release").read_text(encoding="utf-8").splitlines()
         return next(line.removeprefix("VERSION_CODENAME=") for line in lines if line.startswith("VERSION_CODENAME="))
 
     def boot(self) -> None:
         """Start its systemd. Its network namespace is empty until its links are plugged in."""
         spawn(self.name, *self._nspawn(), "--private-network", "--boot")
+
+    def lose_power(self) -> None:
+        """End everything that runs in it, at once; its layer stays mounted, as a disk keeps what was written to it."""
+        kill(self.name)
+        forget_lock(self.root)
+        forget_exchange(self.name)
 
     def execute(self, namespace: str, *command: str, user: str = "root", environment: dict[str, str] | None = None) -> None:
         """Run one program of the image in a prepared network namespace."""
@@ -112,14 +118,19 @@ def unmount_all() -> None:
     for target in reversed([path for path in mounted if path.startswith(f"{HOSTS}/")]):
         forget_lock(Path(target))
         run("umount", target)
-    for left in Path("/run/systemd/nspawn/propagate").glob(f"{PREFIX}-*"):
-        left.rmdir()
+    forget_exchange("*")
 
 
 def forget_lock(root: Path) -> None:
     """Remove the lock file that a killed systemd-nspawn leaves for the folder it ran."""
     status = root.stat()
     Path(f"/run/systemd/nspawn/locks/inode-{status.st_dev:d}:{status.st_ino:d}").unlink(missing_ok=True)
+
+
+def forget_exchange(name: str) -> None:
+    """Remove the folder through which systemd-nspawn hands mounts to a host; where /run is on a disk, it leaves that behind."""
+    for left in Path("/run/systemd/nspawn/propagate").glob(f"{PREFIX}-{name}"):
+        left.rmdir()
 
 
 def _is_first_inside(pid: int) -> bool:

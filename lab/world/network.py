@@ -6,6 +6,7 @@ lab's frames. The machine holds one link (``qkmgmt``), one nftables table (``ip 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -71,11 +72,23 @@ def build() -> None:
 def plug(namespace: str, bridge: str, *addresses: str) -> None:
     """Give a namespace a link called like the bridge it leads to, with these addresses (each of a /24)."""
     port = f"{bridge}-{namespace.removeprefix(PREFIX + '-')}"
-    run("ip", "-n", SWITCH, "link", "add", port, "type", "veth", "peer", "name", bridge, "netns", namespace)
+    # As a card has it: the same after each restart, or the neighbours would go on asking the one before for half a minute.
+    hardware = hashlib.sha256(port.encode()).digest()[:5].hex(":")
+    peer = ("peer", "name", bridge, "address", f"02:{hardware}", "netns", namespace)
+    run("ip", "-n", SWITCH, "link", "add", port, "type", "veth", *peer)
     run("ip", "-n", SWITCH, "link", "set", port, "master", bridge, "up")
     for address in addresses:
         run("ip", "-n", namespace, "address", "add", f"{address}/24", "dev", bridge)
     run("ip", "-n", namespace, "link", "set", bridge, "up")
+
+
+def unplug(namespace: str) -> None:
+    """Take a booted host's links away, with the name of its namespace."""
+    host = namespace.removeprefix(PREFIX + "-")
+    for link in json.loads(run("ip", "-n", SWITCH, "-json", "link", "show")):
+        if link["ifname"] in [f"{bridge}-{host}" for bridge in BRIDGES]:
+            run("ip", "-n", SWITCH, "link", "delete", link["ifname"])
+    run("ip", "netns", "delete", namespace)
 
 
 def connect_router(leader: int) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.world import configuration, keys, network
+from lab.world import configuration, image, keys, network
 from lab.world.authority import Issued
 from lab.world.hosts import Host
 from lab.world.layout import (
@@ -26,6 +26,7 @@ from lab.world.layout import (
     MIRACLE_LAN,
     MIRACLE_MANAGEMENT,
     OBSERVER_WAN,
+    PREFIX,
     ROUTER_MANAGEMENT,
     ROUTER_WAN,
     TOP,
@@ -78,16 +79,12 @@ def start_router(materials: Materials) -> None:
         host.write(path, text)
     host.write("/etc/sysctl.d/90-router.conf", "net.ipv4.ip_forward = 1\n")
     host.link("/etc/systemd/system/sysinit.target.wants/nftables.service", "/lib/systemd/system/nftables.service")
-    host.boot()
-    network.connect_router(host.leader())
+    _boot(host)
 
 
 def start_edge(materials: Materials) -> None:
     """Boot the edge host: a fresh Debian server in the site's network."""
-    host = _ssh_host("edge", materials)
-    host.keep_apt_downloads()
-    host.boot()
-    network.connect_edge(host.leader())
+    _boot(_ssh_host("edge", materials))
 
 
 def start_observer(materials: Materials) -> None:
@@ -201,6 +198,18 @@ LOOK_ALIKES = (
 )
 
 
+def restart(name: str) -> None:
+    """Switch the router or the edge host off, without a warning, and on again; return when it takes connections.
+
+    What was written to its disk is there again, and nothing else. The disk is not: writes under way cannot be lost here.
+    """
+    host = Host(name, image.path())
+    host.lose_power()
+    network.unplug(f"{PREFIX}-{name}")
+    _boot(host)
+    next(service for service in HOSTS if service.name == name).wait()
+
+
 def everything() -> tuple[Service, ...]:
     """All hosts and services of the lab, in the order they start."""
     return (*HOSTS, *DAEMONS, *LOOK_ALIKES)
@@ -219,6 +228,15 @@ def _ssh_host(name: str, materials: Materials, listen: str = "") -> Host:
     host.write("/etc/ssh/ssh_host_ed25519_key", keys.host_key(name).read_text(encoding="ascii"), mode=0o600)
     host.write("/root/.ssh/authorized_keys", keys.SSH_KEY.with_suffix(".pub").read_text(encoding="ascii"), mode=0o600)
     return host
+
+
+def _boot(host: Host) -> None:
+    """Start the systemd of the router or the edge host, and connect it."""
+    if host.name == "edge":
+        host.keep_apt_downloads()
+    host.boot()
+    connect = {"router": network.connect_router, "edge": network.connect_edge}[host.name]
+    connect(host.leader())
 
 
 def _module(name: str, namespace: str, *module: str) -> None:

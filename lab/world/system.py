@@ -162,9 +162,8 @@ def python() -> Sequence[str]:
 def _groups(name: str = "") -> Iterator[Path]:
     for root in cgroup_roots():
         top = root / PREFIX / name if name else root / PREFIX
-        if top.is_dir():
-            yield top
-            yield from (path for path in top.rglob("*") if path.is_dir())
+        # Groups come and go while a host boots: the walk passes over one that has just gone.
+        yield from (Path(folder) for folder, _, _ in os.walk(top))
 
 
 def _is_zombie(pid: int) -> bool:

@@ -92,6 +92,19 @@ def up() -> None:
     print("lab: up", flush=True)
 
 
+def restart(name: str) -> None:
+    """Let a booted host, ``router`` or ``edge``, lose power and come up again from its disk."""
+    if name not in (host.name for host in services.HOSTS):
+        raise UsageError(f"lab: {name} is not a host that boots", next="name one of: router, edge")
+    with alone():
+        if not is_up():
+            raise Blocked("lab: there is none that could be restarted", next="run ./kit lab up first")
+        _refuse_another_checkout(f"restart it there, or take it down here: ./kit lab {FORCE_DOWN}")
+        keys.close_connections()
+        services.restart(name)
+    print(f"lab: {name} was switched off and on", flush=True)
+
+
 def down(*, force: bool = False) -> None:
     """Take the lab down and leave nothing outside its cache; harmless when there is none.
 

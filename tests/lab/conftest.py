@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
+from lab.world import world
 from lab.world.access import Lab
 from lab.world.layout import TOP
 
@@ -75,6 +76,11 @@ class EdgeSite:
         done = self.lab.shell(host, script)
         assert done.returncode == 0, f"{script}: {done.stdout}{done.stderr}"
         return done.stdout.strip()
+
+    def restart(self, host: str) -> None:
+        """Cut the power of ``router`` or ``edge``, and wait until it has booted: every unit of it runs."""
+        world.restart(host)
+        assert self.on(host, "systemctl is-system-running --wait") == "running"
 
     def make_fail(self, host: str, unit: str) -> None:
         """Let a unit of systemd be in the state `failed`, with its own file as it was."""

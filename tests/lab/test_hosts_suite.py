@@ -41,6 +41,11 @@ def failed(text: str) -> set[str]:
 
 
 def test_a_sound_site_passes_and_nothing_is_left_out(edge_site: EdgeSite) -> None:
+    """Also when the power was cut: everything is there again by itself, the forwards, the pages, the timers."""
+    for host in ("router", "edge"):
+        edge_site.restart(host)
+    score = edge_site.on("edge", "systemd-analyze security --no-pager qbo-sync@lab.service | tail -n 1")
+    assert float(score.split(": ")[1].split()[0]) <= 2.0
     code, text = suite(edge_site, "tests/hosts")
     assert code == 0, text
     assert re.search(r"^\d+ passed in", text, re.MULTILINE), text

@@ -257,6 +257,11 @@ def test_an_unknown_host_has_no_shell(capsys: pytest.CaptureFixture[str]) -> Non
     assert "edge, router or observer" in capsys.readouterr().err
 
 
+def test_only_a_host_that_boots_is_restarted(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["restart", "observer"]) == 2
+    assert "name one of: router, edge" in capsys.readouterr().err
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can play somebody else")
 def test_without_root_the_reason_is_one_line() -> None:
     code = "import os; os.setuid(65534); from lab.world import image; print(image.available())"
