@@ -4,6 +4,7 @@ from __future__ import annotations
 
 _EDGE = "tests/unit/edge/test_edge_preflight"
 _CHECKS, _HOST, _DNSSEC, _CA = f"{_EDGE}.py", f"{_EDGE}_host.py", f"{_EDGE}_dnssec.py", f"{_EDGE}_outside.py"
+_ROUTERS = "tests/unit/edge/test_edge_router_contract.py"
 _LAB = "tests/lab/test_preflight.py"
 
 # Check: the fault, the real parts it was built with, the file, its test functions.
@@ -48,10 +49,10 @@ TESTS: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
     "P08": ("a stray AAAA", "the lab's BIND", _LAB, ("test_every_fault_at_once_is_seen_and_nothing_is_changed",)),
     "P09": ("private, reserved and carrier-grade addresses", "nothing but the address", _CHECKS, ("test_external_addresses",)),
     "P10": (
-        "a router, or an echo outside, with another address",
-        "the lab's router; a web server on loopback",
-        _HOST,
-        ("test_p10_an_echo_tells_the_address_that_the_world_sees",),
+        "a router with another address, or none of its own",
+        "a router of each make, real or a stand-in, in namespaces",
+        _ROUTERS,
+        ("test_a_forward_of_somebody_else_is_kept_unless_its_place_is_asked_for",),
     ),
     "P11": (
         "carrier-grade NAT, a second private router",

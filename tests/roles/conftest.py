@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import re
-import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-TOP = Path(__file__).resolve().parents[2]
+from tests.playbooks import Run, ansible_playbook
 
 SITE = {
     "site_name": "acme",
@@ -29,29 +26,15 @@ SITE = {
 
 
 @dataclass
-class Run:
-    """One ansible-playbook run: its exit code, its text, and the same text with all white space made one blank."""
-
-    code: int
-    text: str
-
-    @property
-    def flat(self) -> str:
-        return re.sub(r"\s+", " ", self.text)
-
-    def count(self, word: str, host: str = "acme") -> int:
-        """A number of the recap: ``changed``, ``failed``, ``ok``…"""
-        found = re.search(rf"^{host}\s*:.*\b{word}=(\d+)", self.text, re.MULTILINE)
-        assert found, self.text
-        return int(found[1])
-
-
-@dataclass
 class Control:
-    """A control node with a store of its own. ``variables`` are the site's, as group_vars would give them."""
+    """A control node with a store of its own. ``variables`` are the site's, as group_vars would give them.
+
+    ``router`` is how its router is reached, if not as this machine.
+    """
 
     folder: Path
     variables: dict[str, Any] = field(default_factory=lambda: dict(SITE))
+    router: dict[str, Any] = field(default_factory=dict)
 
     @property
     def state(self) -> dict[str, Any]:
@@ -61,7 +44,7 @@ class Control:
 
     def inventory(self) -> Path:
         host = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
-        hosts = dict.fromkeys(("acme", "acme-router", "acme-observer"), host)
+        hosts = {"acme": host, "acme-router": {**host, **self.router}, "acme-observer": host}
         path = self.folder / "inventory.yml"
         groups = {"edge_hosts": {"hosts": {"acme": None}}, "site_acme": {"hosts": hosts}}
         given = {**self.variables, "kit_store": str(self.folder / "store")}
@@ -81,17 +64,8 @@ class Control:
 
     def playbook(self, path: Path, *arguments: str, wrap: tuple[str, ...] = ()) -> Run:
         """Run a playbook with this site's inventory."""
-        program = str(Path(sys.executable).with_name("ansible-playbook"))
-        command = [*wrap, program, "-i", str(self.inventory()), str(path), *arguments]
-        environment = {
-            **os.environ,
-            "ANSIBLE_CONFIG": str(TOP / "ansible.cfg"),
-            "ANSIBLE_NOCOLOR": "1",
-            "ANSIBLE_LOCAL_TEMP": str(self.folder / "tmp"),
-            "ANSIBLE_REMOTE_TEMP": str(self.folder / "remote"),
-        }
-        done = subprocess.run(command, cwd=TOP, env=environment, capture_output=True, text=True, timeout=120)
-        return Run(done.returncode, done.stdout + done.stderr)
+        folders = {"ANSIBLE_LOCAL_TEMP": str(self.folder / "tmp"), "ANSIBLE_REMOTE_TEMP": str(self.folder / "remote")}
+        return ansible_playbook("acme", "-i", self.inventory(), path, *arguments, wrap=wrap, environment=folders, timeout_s=120)
 
 
 @pytest.fixture

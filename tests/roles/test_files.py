@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from qbo_sync.edge import host_files
-from tests.roles.conftest import Control, Run
+from tests.playbooks import Run
+from tests.roles.conftest import Control
 
 ME = {"owner": getpass.getuser(), "group": grp.getgrgid(os.getgid()).gr_name}
 

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.roles.conftest import TOP, Control
+from tests.playbooks import TOP
+from tests.roles.conftest import Control
 
 ANSWER = {"handoff_ticket": "MS-1234", "handoff_booked_date": "2027-02-01"}
 

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.roles.conftest import TOP, Control
+from tests.playbooks import TOP
+from tests.roles.conftest import Control
 
 ROLES = sorted(path.name for path in (TOP / "roles").iterdir() if path.is_dir())
 PLAYBOOKS = sorted((TOP / "playbooks").glob("*.yml"))

@@ -13,7 +13,8 @@ import pytest
 import yaml
 
 from qbo_sync.edge.preflight.checklist import QUESTIONS
-from tests.roles.conftest import TOP, Control
+from tests.playbooks import TOP
+from tests.roles.conftest import Control
 
 
 def plugin(path: str) -> ModuleType:
@@ -58,9 +59,17 @@ def blind(control: Control, refusing: str) -> Control:
     return control
 
 
+def unasked(control: Control) -> str:
+    """Why preflight could not ask the router; that stops nothing."""
+    checks = control.state["preflight"]["seen"]["checks"]
+    return "".join(one["seen"] for one in checks if (one["id"], one["severity"]) == ("P16", "warn"))
+
+
 def test_preflight_prints_the_checklist_and_stops_before_any_change(blind: Control) -> None:
-    run = blind.role("preflight", preflight_address="100.64.1.2", preflight_checklist={"migrated_from_desktop": True})
+    given = {"port_forward_provider": "routeros", "port_forward_api_url": "https://127.0.0.1:1"}
+    run = blind.role("preflight", preflight_address="100.64.1.2", preflight_checklist={"migrated_from_desktop": True}, **given)
     assert run.code == 2
+    assert unasked(blind) == "the router could not be asked: the router's password cannot be read: no file is named"
     assert "done QuickBooks Desktop is migrated to QuickBooks Online (said by a person" in run.flat
     assert "missing Miracle Service knows and will change the accounting connection (nobody has said so yet)" in run.flat
     assert "missing Ports 80 and 443 are forwarded (the step port_forward has not run)" in run.flat
@@ -72,15 +81,21 @@ def test_preflight_prints_the_checklist_and_stops_before_any_change(blind: Contr
 
 
 def test_preflight_in_check_mode_refuses_the_same(blind: Control) -> None:
-    run = blind.role("preflight", "--check", preflight_fqdn="qbo.acme.local")
+    run = blind.role("preflight", "--check", preflight_fqdn="qbo.acme.local", site_router="nobody")
     assert run.code == 2
+    assert "the router could not be asked: nobody is not in the inventory" in run.flat
     assert "missing P01 the name can be a public web address: qbo.acme.local: .local is for local networks" in run.flat
     assert blind.state == {}
 
 
 def test_the_checklist_is_kept_as_a_page_and_what_a_person_said_is_remembered(blind: Control) -> None:
-    blind.role("preflight", preflight_checklist={"migrated_from_desktop": True, "vendor_contacted": False})
-    run = blind.role("preflight")
+    blind.router = {"ansible_connection": "ssh", "ansible_host": "127.0.0.1", "ansible_port": 1}
+    away = blind.role("preflight", preflight_checklist={"migrated_from_desktop": True, "vendor_contacted": False})
+    assert unasked(blind).startswith("the router could not be asked: ")
+    assert "Connection refused" in unasked(blind)
+    assert "to mend it: see that Ansible reaches the router" in away.flat
+    run = blind.role("preflight", port_forward_provider="manual")
+    assert unasked(blind) == ""
     assert "done QuickBooks Desktop is migrated to QuickBooks Online (said by a person" in run.flat
     assert "missing Miracle Service knows and will change the accounting connection (said not to be done" in run.flat
     page = (blind.folder / "store" / "checklist-acme.html").read_text()

@@ -13,7 +13,8 @@ import pytest
 
 from lab.world.authority import Authority
 from tests.conftest import require_lab
-from tests.roles.conftest import TOP, Control, Run
+from tests.playbooks import TOP, Run
+from tests.roles.conftest import Control
 
 pytestmark = pytest.mark.lab
 
@@ -55,8 +56,7 @@ def forward(control: Control, *arguments: str, path: str = "", **more: Any) -> R
     }
     show = {"name": "Show", "ansible.builtin.debug": {"msg": "{{ set.forwards }}"}}
     tasks = [{"name": "Forward", "port_forward": action, "register": "set"}, show]
-    plugins = [str(TOP / "playbooks/action_plugins"), str(TOP / "roles/port_forward/action_plugins")]
-    paths = [f"ANSIBLE_ACTION_PLUGINS={':'.join(plugins)}", *([f"PATH={path}:{os.environ['PATH']}"] if path else [])]
+    paths = [f"PATH={path}:{os.environ['PATH']}"] if path else []
     wrap = ("env", *paths, "ip", "netns", "exec", NAMESPACE)
     return control.play(tasks, *arguments, wrap=wrap)
 

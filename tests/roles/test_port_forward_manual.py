@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import require_lab
-from tests.roles.conftest import Control, Run
+from tests.playbooks import Run
+from tests.roles.conftest import Control
 
 pytestmark = pytest.mark.lab
 

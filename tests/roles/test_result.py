@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.roles.conftest import TOP, Control
+from tests.playbooks import TOP
+from tests.roles.conftest import Control
 
 SHOW = {"name": "Show", "ansible.builtin.debug": {"msg": "fact: {{ dns_record_result | to_json }}"}}
 WAIT = {

@@ -54,6 +54,8 @@ def _way_in(inputs: Inputs) -> Iterator[Check]:
         yield router.lan_address(inputs.lan_address, inputs.address, inputs.host)
     if inputs.forwards is not None:
         yield router.forwarded(inputs.forwards, inputs.lan_address)
+    elif inputs.unasked:
+        yield router.unasked(inputs.unasked, inputs.ask_next)
 
 
 def _dns_looks(inputs: Inputs) -> list[Look]:

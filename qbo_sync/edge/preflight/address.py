@@ -24,6 +24,8 @@ def checks(inputs: Inputs) -> Iterator[Check]:
         return
     if inputs.host.get("seen_address"):
         yield seen_address(inputs.address, inputs.host["seen_address"])
+    elif inputs.unasked:
+        yield check("P10", "warn", "the router could not be asked, see P16", "or set preflight_wan_address or preflight_echo_url")
     if inputs.host:
         yield way_out(inputs.host, inputs.address)
 

@@ -83,7 +83,7 @@ CATALOGUE: Mapping[str, Kind] = {
     ),
     "P10": Kind(
         "the external address is the router's own",
-        "the router's address towards the internet, or the address that an echo outside has seen",
+        "the router's own word on its address towards the internet, or the address that an echo outside has seen",
         "error",
         "set `site_address` to the address that is printed, or name the right router",
     ),
@@ -213,9 +213,10 @@ class Inputs:
 
     ``resolver`` is empty for the system's; ``nameservers`` is empty for those of the delegation. ``adopt`` says that a record in
     the way may be replaced. ``challenge`` is the ACME method that will be used. ``provider`` is the DNS provider's account.
-    ``wan_address`` is the router's own address towards the internet. ``forwards`` is what the router shows. ``host`` and
-    ``outside`` are what :mod:`qbo_sync.edge.preflight.look` saw on the edge host and from the observer. ``staging`` is the CA's
-    directory for rehearsals, ``account_key`` the file that keeps the key of the account there.
+    ``wan_address`` is the router's own address towards the internet, ``forwards`` what it shows; ``unasked`` is why it could not
+    be asked, ``ask_next`` what to do about that. ``host`` and ``outside`` are what :mod:`qbo_sync.edge.preflight.look` saw on the
+    edge host and from the observer. ``staging`` is the CA's directory for rehearsals, ``account_key`` the file that keeps the key
+    of the account there.
     """
 
     fqdn: str
@@ -232,6 +233,8 @@ class Inputs:
     provider: Provider | None = None
     wan_address: str = ""
     forwards: Reading | None = None
+    unasked: str = ""
+    ask_next: str = ""
     host: Mapping[str, Any] = field(default_factory=dict)
     outside: Mapping[str, Any] = field(default_factory=dict)
     staging: str = ""

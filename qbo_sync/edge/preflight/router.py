@@ -27,21 +27,28 @@ def lan_address(address: str, external: str, host: Mapping[str, Any]) -> Check:
     return check("P16", "ok", address)
 
 
+RULES = "the router's rules lead to the edge host"
+
+
+def unasked(problem: str, remedy: str) -> Check:
+    """P16 where the router could not be asked: nothing is known, which is no reason to stop."""
+    return check("P16", "warn", f"the router could not be asked: {problem}", remedy, title=RULES)
+
+
 def forwarded(reading: Reading, address: str) -> Check:
     """P16: the router's own rules lead ports 80 and 443 to the edge host."""
-    title = "the router's rules lead to the edge host"
     ours = {f.external_port: f"{f.address}:{f.internal_port}" for f in reading.forwards if f.proto == "tcp"}
     theirs = {port: rule for port in PORTS for rule in reading.foreign if _takes(rule, port)}
     lead = {port: ours.get(port) or (theirs[port].target if port in theirs else "") for port in PORTS}
     right = {port for port, target in lead.items() if target in (f"{address}:{port}", f"{address}:0")}
     if right == set(PORTS):
-        return check("P16", "ok", "; ".join(f"{port} -> {address}" for port in PORTS), title=title)
+        return check("P16", "ok", "; ".join(f"{port} -> {address}" for port in PORTS), title=RULES)
     strange = [f"{port}: {theirs[port].text}" for port in PORTS if port in theirs and port not in right]
     if strange:
         remedy = "somebody else's rule holds the port: move or remove it, or have it taken over (docs/step-1-prerequisites.md)"
-        return check("P16", "error", "; ".join(strange), remedy, title=title)
+        return check("P16", "error", "; ".join(strange), remedy, title=RULES)
     missing = [f"{port}: {ours.get(port, 'no rule')}" for port in PORTS if port not in right]
-    return check("P16", "error", "; ".join(missing), "forward both ports to the edge host", mended_by="port_forward", title=title)
+    return check("P16", "error", "; ".join(missing), "forward both ports to the edge host", mended_by="port_forward", title=RULES)
 
 
 def _takes(rule: Foreign, port: int) -> bool:

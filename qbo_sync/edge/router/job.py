@@ -14,9 +14,12 @@ from typing import Any
 
 from qbo_sync import errors
 from qbo_sync.edge import addresses
-from qbo_sync.edge.router import TAG, Plan, RouterBackend, Settings, forwards
+from qbo_sync.edge.router import TAG, Foreign, Forward, Plan, Reading, RouterBackend, Settings, forwards
 from qbo_sync.errors import KitError, UsageError
 
+# Jobs that only ask.
+ASKS = ("asked", "looked")
+STATES = ("present", "absent", "restored", *ASKS)
 _KINDS = {kind.__name__: kind for kind in (errors.KitError, errors.UsageError, errors.Blocked, errors.Unreachable)}
 
 
@@ -34,6 +37,11 @@ class Job:
     check: bool = False
     settings: Settings = field(default_factory=Settings)
 
+    def __post_init__(self) -> None:
+        """Raise :class:`UsageError` for a state that is none: it must not pass for ``absent``."""
+        if self.state not in STATES:
+            raise UsageError("there is no such state of a forward", seen=self.state, next=f"use one of {', '.join(STATES)}")
+
     @classmethod
     def load(cls, document: Mapping[str, Any]) -> Job:
         """A job from JSON's own types."""
@@ -47,10 +55,13 @@ class Job:
 def perform(job: Job, router: RouterBackend) -> dict[str, Any]:
     """Do the job; the outcome in JSON's own types. Raises :class:`KitError`, having changed nothing or taken it back.
 
-    The state ``asked`` changes nothing: the outcome is the router's own address towards the internet.
+    The state ``asked`` changes nothing: the outcome is the router's own address towards the internet. So does ``looked``, for
+    :func:`shown`.
     """
     if job.state == "asked":
         return {"changed": False, "wan_address": public_address(router)}
+    if job.state == "looked":
+        return _look(router)
     wanted = forwards(job.site, job.address, job.ports, job.external_address)
     wanted = wanted if job.state == "present" else ()
     plan = router.plan(job.site, wanted, take_over=job.take_over)
@@ -69,6 +80,26 @@ def perform(job: Job, router: RouterBackend) -> dict[str, Any]:
         "attention": [*plan.warnings, *(_concerns(job, router) if wanted else ())],
         "diff": {"before": plan.before, "after": plan.after},
     }
+
+
+def _look(router: RouterBackend) -> dict[str, Any]:
+    """The router's address, as far as it tells it, and all that it forwards, in JSON's own types."""
+    reading = router.read()
+    foreign = [
+        {**asdict(rule), "protos": sorted(rule.protos), "ports": [[ports.start, ports.stop] for ports in rule.ports]}
+        for rule in reading.foreign
+    ]
+    address = _wan_address(router)
+    return {"changed": False, "wan_address": address, "forwards": [asdict(f) for f in reading.forwards], "foreign": foreign}
+
+
+def shown(outcome: Mapping[str, Any]) -> Reading:
+    """What the router forwards, from the outcome of a job with the state ``looked``."""
+    foreign = (
+        Foreign(**{**rule, "protos": frozenset(rule["protos"]), "ports": tuple(range(*ports) for ports in rule["ports"])})
+        for rule in outcome["foreign"]
+    )
+    return Reading(tuple(Forward(**forward) for forward in outcome["forwards"]), tuple(foreign))
 
 
 def _standing(job: Job, router: RouterBackend) -> list[dict[str, Any]]:

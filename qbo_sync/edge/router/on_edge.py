@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import sys
 
-from qbo_sync.edge.router.job import Job, perform, serve
+from qbo_sync.edge.router.job import ASKS, Job, perform, serve
 from qbo_sync.edge.router.upnp import Memory, Upnp
 from qbo_sync.errors import KitError
 
@@ -33,7 +33,7 @@ def do() -> int:
         return routers[0]
 
     def keep(job: Job) -> None:
-        if not job.check and job.state != "asked":
+        if not job.check and job.state not in ASKS:
             routers[0].remember(job.dump() if job.state == "present" else None)
 
     return serve(make, keep)

@@ -166,14 +166,17 @@ class RouterOs(EntryRouter):
 
 
 def _password(file: str) -> str:
+    seen = "no file is named"
     try:
-        return Path(file).expanduser().read_text(encoding="utf-8").rstrip("\n")
+        if file:
+            return Path(file).expanduser().read_text(encoding="utf-8").rstrip("\n")
     except OSError as error:
-        raise UsageError(
-            "the router's password cannot be read",
-            seen=f"{file or '(no file)'}: {error.strerror}",
-            next="put it into a file of mode 0600 and name that in port_forward_api_password_file",
-        ) from error
+        seen = f"{file}: {error.strerror}"
+    raise UsageError(
+        "the router's password cannot be read",
+        seen=seen,
+        next="put it into a file of mode 0600 and name that in port_forward_api_password_file",
+    )
 
 
 def _words(answer: requests.Response) -> str:

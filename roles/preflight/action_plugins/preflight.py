@@ -1,6 +1,6 @@
 """The checks before the switch and the Summary Checklist, through ``qbo_sync.edge.preflight``; on the control node, in process.
 
-``host`` and ``outside`` are what the modules ``preflight_host`` and ``preflight_outside`` saw, ``router`` what it printed.
+``host`` and ``outside`` are what the modules ``preflight_host`` and ``preflight_outside`` saw, ``router`` what it told.
 Nothing is changed but the kit's own store: a person's answers, the key of the account at the CA's rehearsals, and the page.
 The task never fails by itself: ``stops`` says what must be mended, ``lines`` is the whole checklist for people.
 """
@@ -8,7 +8,6 @@ The task never fails by itself: ``stops`` says what must be mended, ``lines`` is
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
@@ -16,7 +15,7 @@ from urllib.parse import urlsplit
 from qbo_sync.edge import dns, preflight, state
 from qbo_sync.edge.action import KitAction
 from qbo_sync.edge.preflight import page
-from qbo_sync.edge.router import Reading, nftables
+from qbo_sync.edge.router import job
 from qbo_sync.errors import KitError
 
 TEXT = {"type": "str", "default": ""}
@@ -41,8 +40,7 @@ class ActionModule(KitAction):
         "adopt": {"type": "bool", "default": False},
         "dns": {"type": "dict", "default": {}},
         "wan_address": TEXT,
-        "wan_interface": TEXT,
-        "router": TEXT,
+        "router": {"type": "dict", "default": {}},
         "host": {"type": "dict", "default": {}},
         "disk_mib": {"type": "int", "default": 500},
         "outside": {"type": "dict", "default": {}},
@@ -56,14 +54,15 @@ class ActionModule(KitAction):
         """Run the checks and put both lists into words."""
         nameservers = tuple(arguments["nameservers"])
         provider, problem = self._provider(arguments["dns"], arguments["resolver"], nameservers)
-        wan_address, forwards = _router(arguments["router"], arguments["wan_interface"])
-        host = arguments["host"]
+        host, told = arguments["host"], arguments["router"]
         inputs = preflight.Inputs(
             **{name: arguments[name] for name in (*self._direct, "adopt", "outside")},
             nameservers=nameservers,
             provider=provider,
-            wan_address=arguments["wan_address"] or wan_address,
-            forwards=forwards,
+            wan_address=arguments["wan_address"] or told.get("wan_address", ""),
+            forwards=job.shown(told) if "foreign" in told else None,
+            unasked=told.get("problem", ""),
+            ask_next=told.get("next", ""),
             host={**host, "disk_mib": arguments["disk_mib"], "acme_directory": arguments["issuer"]} if host else {},
             account_key=self.store / "preflight" / f"{urlsplit(arguments['staging']).hostname}.pem",
         )
@@ -107,17 +106,3 @@ class ActionModule(KitAction):
         except KitError as error:
             title = "the DNS provider can be asked"
             return None, [preflight.Check("P24", title, "fatal", f"{error.what}: {error.seen}".rstrip(": "), error.next)]
-
-
-def _router(printed: str, wan_interface: str) -> tuple[str, Reading | None]:
-    """The router's own address and rules, from `ip -json -4 address` and `nft -j list ruleset`, as far as it told them."""
-    decoder = json.JSONDecoder()
-    try:
-        listing, end = decoder.raw_decode(printed)
-        address = str(listing[0]["addr_info"][0]["local"])
-    except (ValueError, LookupError, TypeError):
-        return "", None
-    try:
-        return address, nftables.parse(printed[end:], wan_interface) if printed[end:].strip() else None
-    except KitError:
-        return address, None

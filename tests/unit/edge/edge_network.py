@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from qbo_sync.errors import KitError
 
 WAN, LAN = "qkwan0", "qkbr"
-OUTSIDE, EXTERNAL = "11.22.33.90", "11.22.33.10"
+OUTSIDE, EXTERNAL, CARRIER = "11.22.33.90", "11.22.33.10", "100.64.7.8"
 EDGE, SECOND, OFFICE = "10.10.0.10", "10.10.0.11", "10.10.0.30"
 NETWORK = "10.10.0.0/24"
 
@@ -80,6 +80,15 @@ class Site:
     def _ip(self, host: Namespace, *lines: str) -> None:
         done = subprocess.run(["ip", "-n", host.name, "-batch", "-"], input="\n".join(lines), text=True, check=False)
         assert done.returncode == 0
+
+    @contextmanager
+    def behind_the_carrier(self) -> Iterator[None]:
+        """The provider gives the router an address of its own network in the place of a public one."""
+        self._ip(self.router, f"addr del {EXTERNAL}/24 dev {WAN}", f"addr add {CARRIER}/24 dev {WAN}")
+        try:
+            yield
+        finally:
+            self._ip(self.router, f"addr del {CARRIER}/24 dev {WAN}", f"addr add {EXTERNAL}/24 dev {WAN}")
 
     @contextmanager
     def serving(self, host: Namespace, *addresses: str, port: int = 80) -> Iterator[None]:

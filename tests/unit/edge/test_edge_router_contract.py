@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
-from edge_network import EDGE, OFFICE, OUTSIDE, SECOND, Site, fetch
+from edge_network import EDGE, EXTERNAL, OFFICE, OUTSIDE, SECOND, Site, fetch
 from edge_routers import MAKES, Device, refused
 
 from lab.world import image
+from qbo_sync.edge.preflight import Check, Inputs, address
+from qbo_sync.edge.preflight import router as preflight_router
+from qbo_sync.edge.router import job
 from qbo_sync.errors import Blocked
 from tests.needs import need
 
@@ -69,6 +74,8 @@ def test_a_forward_through_its_whole_life(device: Device) -> None:
 def test_a_forward_of_somebody_else_is_kept_unless_its_place_is_asked_for(device: Device) -> None:
     device.forward_to_office()
     before = device.listing()
+    if device.takes_over:
+        is_seen_by_preflight(device)
     error = refused(device)
     assert isinstance(error, Blocked)
     assert device.shown in error.seen
@@ -78,6 +85,26 @@ def test_a_forward_of_somebody_else_is_kept_unless_its_place_is_asked_for(device
         assert f"it leads to {OFFICE}" in error.seen
         assert "port_forward_take_over: true" in error.next
         stands_back_and_comes_back(device, before)
+
+
+def is_seen_by_preflight(device: Device) -> None:
+    """P10, P11 and P16 by the router's own word. Behind carrier-grade NAT, UPnP of this daemon tells no address."""
+    told = device.do(state="looked", check=True)
+    assert [(one.id, one.severity) for one in checks(told)] == [("P09", "ok"), ("P10", "ok"), ("P11", "ok"), ("P16", "error")]
+    assert "somebody else's rule holds the port" in checks(told)[-1].remedy
+    assert checks(told, "11.22.33.11")[1].severity == "error"
+    if device.name == "upnp":
+        return
+    with device.site.behind_the_carrier():
+        told = device.do(state="looked", check=True)
+    assert [(one.id, one.severity) for one in checks(told)][1:3] == [("P10", "info"), ("P11", "fatal")]
+
+
+def checks(told: dict[str, Any], external: str = EXTERNAL) -> list[Check]:
+    """What preflight says of a router that told this; it came as JSON."""
+    told = json.loads(json.dumps(told))
+    inputs = Inputs("qbo.mycompany.com", "mycompany.com", external, wan_address=told["wan_address"])
+    return [*address.checks(inputs), preflight_router.forwarded(job.shown(told), EDGE)]
 
 
 def stands_back_and_comes_back(device: Device, before: str) -> None:

@@ -357,3 +357,5 @@ def test_impossible_settings_are_refused_before_anything_is_asked() -> None:
     ):
         with pytest.raises(UsageError):
             provider(name, settings)
+    with pytest.raises(UsageError, match="no such state"):
+        job.Job("lab", "nftables", EDGE, (80,), state="gone")

@@ -10,7 +10,9 @@ before and after. Where the work happens depends on what the router answers to:
 * ``upnp``: on the edge host, by the program in ``/opt/qbo-kit/forward``.
 
 What a change replaced is kept as a snapshot; ``state: restored`` puts it back, once, unless somebody changed our rules since.
-``state: asked`` changes nothing and returns ``wan_address``, the router's own address towards the internet.
+``state: asked`` changes nothing and returns ``wan_address``, the router's own address towards the internet. ``state: looked``,
+for preflight, changes nothing and does not fail either: it returns ``wan_address``, ``forwards`` and ``foreign``, or why it could
+not ask: ``problem``, and ``next``.
 """
 
 from __future__ import annotations
@@ -24,6 +26,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
+
+from ansible.errors import AnsibleConnectionFailure
 
 from qbo_sync.edge import router, snapshots
 from qbo_sync.edge.action import KitAction
@@ -40,7 +44,7 @@ class ActionModule(KitAction):
 
     _requires_connection = True
     arguments: ClassVar[dict[str, Any]] = {
-        "state": {"type": "str", "choices": ["present", "absent", "restored", "asked"], "default": "present"},
+        "state": {"type": "str", "choices": list(job.STATES), "default": "present"},
         "provider": {"type": "str", "required": True},
         "address": {"type": "str", "required": True},
         "external_address": {"type": "str", "default": ""},
@@ -62,7 +66,7 @@ class ActionModule(KitAction):
             lan_address=arguments["address"],
             api_url=arguments["api_url"],
             api_user=arguments["api_user"],
-            password_file=str(self.secret_file(arguments["api_password_file"])),
+            password_file=str(self.secret_file(arguments["api_password_file"])) if arguments["api_password_file"] else "",
             ca_file=str(Path(arguments["api_ca_file"]).expanduser()) if arguments["api_ca_file"] else "",
             memory=MEMORY.format(site=self.site),
         )
@@ -79,11 +83,27 @@ class ActionModule(KitAction):
         )
         if wanted.state == "restored":
             return self._restore(wanted)
+        if wanted.state == "looked":
+            return self._look(wanted)
         done = self._do(wanted)
         if done["changed"] and not wanted.check:
             after = router.forwards(wanted.site, wanted.address, wanted.ports) if wanted.state == "present" else ()
             snapshots.keep(self.store, self.site, STEP, before=done["stood"], after=sorted(map(str, after)))
         return done
+
+    def _look(self, wanted: job.Job) -> dict[str, Any]:
+        try:
+            # A check, too: an earlier program on the edge host, which knows no such state, must not take it for `absent`.
+            told = self._ask(replace(wanted, check=True))
+            if "foreign" not in told:
+                raise KitError(
+                    "the program on the edge host is an earlier one", next="the step port_forward brings the present one"
+                )
+            return told
+        except KitError as error:
+            return {"changed": False, "problem": f"{error.what}: {error.seen}".rstrip(": "), "next": error.next}
+        except AnsibleConnectionFailure as error:
+            return {"changed": False, "problem": str(error), "next": "see that Ansible reaches the router"}
 
     def _restore(self, wanted: job.Job) -> dict[str, Any]:
         """Bring back the forwards that stood before the last change; no change when there is nothing to bring back."""
@@ -109,6 +129,9 @@ class ActionModule(KitAction):
         """Plan, and unless it is only a check, write and prove, where this router is reached."""
         # Refused here for every provider, before anything is asked of the router.
         router.forwards(wanted.site, wanted.address, wanted.ports, wanted.external_address)
+        return self._ask(wanted)
+
+    def _ask(self, wanted: job.Job) -> dict[str, Any]:
         if wanted.provider == "upnp":
             return self._on_the_edge_host(wanted)
         if wanted.provider in ("openwrt", "vyos"):
@@ -154,11 +177,12 @@ class ActionModule(KitAction):
 
     def _on_the_edge_host(self, wanted: job.Job) -> dict[str, Any]:
         there = self._low_level_execute_command(f"test -x {PROGRAM.partition(' ')[0]}")["rc"] == 0
-        if not there and wanted.state == "asked":
+        if not there and wanted.state in job.ASKS:
             raise KitError(
-                "the router's address is not known in check mode yet",
-                seen="the program that asks the router is not on the edge host",
-                next="run it without --check once, or with -e site_address=ADDRESS",
+                "the program that asks the router is not on the edge host yet",
+                next="the step port_forward brings it there"
+                if wanted.state == "looked"
+                else "run it without --check once, or with -e site_address=ADDRESS",
             )
         if not there and (self.check_mode or wanted.state == "absent"):
             return self._not_asked(wanted)
