@@ -6,14 +6,13 @@ what it may have done. One SQLite file, mode 0600.
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from qbo_sync.switch.model import Kind
+from qbo_sync.switch.store import opened
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS inactivation (
@@ -41,21 +40,12 @@ class Inactivations:
     def __init__(self, directory: Path) -> None:
         self._path = directory / "inactivations.db"
         self._path.touch(mode=0o600)
-        with self._open() as database:
+        with opened(self._path) as database:
             database.executescript(_SCHEMA)
-
-    @contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
-        database = sqlite3.connect(self._path, timeout=30)
-        try:
-            with database:
-                yield database
-        finally:
-            database.close()
 
     def begin(self, kind: Kind, qbo_id: str, name: str, state: str) -> None:
         """Note that a change is about to be sent. ``name`` is the one the record has, or had, while it is active."""
-        with self._open() as database:
+        with opened(self._path) as database:
             database.execute(
                 "INSERT OR REPLACE INTO inactivation VALUES (?, ?, ?, ?, ?)",
                 (kind.value, qbo_id, name, state, datetime.now(UTC).isoformat(timespec="seconds")),
@@ -63,18 +53,18 @@ class Inactivations:
 
     def is_gone(self, kind: Kind, qbo_id: str) -> None:
         """Note that a record of the journal is inactive."""
-        with self._open() as database:
+        with opened(self._path) as database:
             database.execute("UPDATE inactivation SET state = ? WHERE kind = ? AND qbo_id = ?", (GONE, kind.value, qbo_id))
 
     def forget(self, records: Iterable[tuple[Kind, str]]) -> None:
         """Drop records that are active, so that there is nothing to take back."""
-        with self._open() as database:
+        with opened(self._path) as database:
             database.executemany(
                 "DELETE FROM inactivation WHERE kind = ? AND qbo_id = ?", [(kind.value, qbo_id) for kind, qbo_id in records]
             )
 
     def all(self) -> dict[tuple[Kind, str], Inactivation]:
         """Everything that can be taken back, in the order in which it was done."""
-        with self._open() as database:
+        with opened(self._path) as database:
             rows = database.execute("SELECT kind, qbo_id, name, state, changed_at FROM inactivation ORDER BY rowid").fetchall()
         return {(Kind(row[0]), row[1]): Inactivation(Kind(row[0]), *row[1:]) for row in rows}

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from secrets import token_hex
 
 import msgspec
@@ -75,6 +76,13 @@ def new_id() -> str:
     return f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}-{token_hex(2)}"
 
 
+@contextmanager
+def opened(path: Path) -> Iterator[sqlite3.Connection]:
+    """A file of the store; what is done in here is written whole, or not at all when it fails."""
+    with closing(sqlite3.connect(path, timeout=30)) as database, database:
+        yield database
+
+
 class SiteStore:
     """Opened per command; cheap."""
 
@@ -90,7 +98,7 @@ class SiteStore:
             self._plans.mkdir(exist_ok=True, mode=0o700)
             self._path = self.directory / "switch.db"
             self._path.touch(mode=0o600)
-            with self._open() as database:
+            with opened(self._path) as database:
                 database.executescript(SCHEMA)
                 _add_new_columns(database)
         except (OSError, sqlite3.Error) as error:
@@ -99,15 +107,6 @@ class SiteStore:
                 seen=str(error),
                 next="make the folder writable for this user, or set [store] directory to another one",
             ) from error
-
-    @contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
-        database = sqlite3.connect(self._path, timeout=30)
-        try:
-            with database:
-                yield database
-        finally:
-            database.close()
 
     @contextmanager
     def run_lock(self) -> Iterator[None]:
@@ -132,7 +131,7 @@ class SiteStore:
 
     def save_reading(self, command: str, read_at: datetime, findings: list[Finding]) -> None:
         """Keep what an audit or a plan found."""
-        with self._open() as database:
+        with opened(self._path) as database:
             database.execute(
                 "INSERT INTO reading VALUES (?, ?, ?, ?)",
                 (new_id(), command, read_at.isoformat(), msgspec.json.encode(findings)),
@@ -142,7 +141,7 @@ class SiteStore:
 
     def newest_reading(self) -> Reading | None:
         """The last look at both sides, by audit or by plan."""
-        with self._open() as database:
+        with opened(self._path) as database:
             found = database.execute("SELECT command, read_at, findings FROM reading ORDER BY read_at DESC, id DESC").fetchone()
         if found is None:
             return None
@@ -150,17 +149,17 @@ class SiteStore:
 
     def accept(self, finding: str, reason: str) -> None:
         """Note that a person lives with a finding, and why."""
-        with self._open() as database:
+        with opened(self._path) as database:
             database.execute("INSERT OR REPLACE INTO accepted VALUES (?, ?, ?)", (finding, reason, datetime.now(UTC).isoformat()))
 
     def accepted(self) -> dict[str, str]:
         """Finding id → reason."""
-        with self._open() as database:
+        with opened(self._path) as database:
             return dict(database.execute("SELECT finding, reason FROM accepted"))
 
     def withdraw(self, finding: str, reason: str, person: str) -> None:
         """Take an acceptance back; what it was is kept, with who took it back, when and why."""
-        with self._open() as database:
+        with opened(self._path) as database:
             database.execute(
                 "INSERT INTO withdrawn SELECT finding, reason, accepted_at, ?, ?, ? FROM accepted WHERE finding = ?",
                 (reason, person, datetime.now(UTC).isoformat(), finding),
@@ -169,7 +168,7 @@ class SiteStore:
 
     def withdrawn(self) -> dict[str, Withdrawn]:
         """Finding id → the last time its acceptance was taken back."""
-        with self._open() as database:
+        with opened(self._path) as database:
             rows = database.execute("SELECT finding, accepted, reason, person, withdrawn_at FROM withdrawn ORDER BY withdrawn_at")
             return {finding: Withdrawn(was, why, by, datetime.fromisoformat(at)) for finding, was, why, by, at in rows}
 
@@ -177,7 +176,7 @@ class SiteStore:
 
     def decide(self, decisions: Mapping[tuple[Kind, str], Decided]) -> None:
         """Keep a person's decisions; a later one on the same record replaces an earlier one."""
-        with self._open() as database:
+        with opened(self._path) as database:
             database.executemany(
                 "INSERT OR REPLACE INTO decision (kind, qbo_id, decision, miracle_id, decided_by) VALUES (?, ?, ?, ?, ?)",
                 [(kind.value, qbo_id, d.decision.value, d.miracle_id, d.by) for (kind, qbo_id), d in decisions.items()],
@@ -185,13 +184,13 @@ class SiteStore:
 
     def decisions(self) -> dict[tuple[Kind, str], Decided]:
         """All decisions so far."""
-        with self._open() as database:
+        with opened(self._path) as database:
             rows = database.execute("SELECT kind, qbo_id, decision, miracle_id, decided_by FROM decision").fetchall()
         return {(Kind(kind), qbo_id): Decided(Decision(decision), target, by) for kind, qbo_id, decision, target, by in rows}
 
     def forget_decisions(self, records: list[tuple[Kind, str]]) -> None:
         """Drop decisions on records that are no longer there to decide on."""
-        with self._open() as database:
+        with opened(self._path) as database:
             database.executemany("DELETE FROM decision WHERE kind = ? AND qbo_id = ?", [(k.value, q) for k, q in records])
 
     # --- plans and imports -------------------------------------------------------------------------------------
@@ -216,12 +215,12 @@ class SiteStore:
 
     def begin_plan(self, plan_id: str) -> None:
         """Note that an import of this plan begins: until it has ended, the plan and its reports are needed."""
-        with self._open() as database:
+        with opened(self._path) as database:
             database.execute("INSERT OR IGNORE INTO open_plan VALUES (?)", (plan_id,))
 
     def open_plans(self) -> set[str]:
         """The plans whose import began and did not end, among those that are still there."""
-        with self._open() as database:
+        with opened(self._path) as database:
             begun = {row[0] for row in database.execute("SELECT id FROM open_plan")}
         return {plan_id for plan_id in begun if (self._plans / f"{plan_id}.db").exists()}
 
@@ -248,12 +247,12 @@ class SiteStore:
 
     def save_import(self, run_id: str, written: int) -> None:
         """Note that an import ended. Whatever plan was begun before is settled or outdated by it."""
-        with self._open() as database:
+        with opened(self._path) as database:
             database.execute("DELETE FROM open_plan")
             database.execute("INSERT INTO import VALUES (?, ?, ?)", (run_id, datetime.now(UTC).isoformat(), written))
 
     def last_import(self) -> datetime | None:
         """When the last import ended."""
-        with self._open() as database:
+        with opened(self._path) as database:
             found = database.execute("SELECT MAX(finished_at) FROM import").fetchone()
         return datetime.fromisoformat(found[0]) if found and found[0] else None

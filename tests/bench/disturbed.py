@@ -11,37 +11,33 @@ from __future__ import annotations
 import gzip
 import http.server
 import logging
-import os
 import random
 import re
-import signal
 import socket
 import sqlite3
 import struct
-import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
-from types import FrameType
+from operator import eq
 from typing import Any
 
 import requests
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import qbo_sync.intuit
 from qbo_sync.config import Settings
 from qbo_sync.errors import KitError
 from qbo_sync.intuit import Intuit, Snapshot
 from qbo_sync.intuit.http import WORKERS
 from qbo_sync.intuit.query import Active
+from tests.bench.killing import Place, killed_at, traced
 from tests.bench.site import Bench, connected
+from tests.serving import served
 
-OURS = str(Path(qbo_sync.intuit.__file__).parent)
 SIZE = ("--customers", "1300", "--vendors", "120", "--items", "40", "--limits", "off")
 # Of what is killed; and the requests that the lists of one page take, which are read anew after a kill.
 LARGER = ("--customers", "12300", *SIZE[2:])
@@ -70,7 +66,6 @@ QUIET = "nothing"
 KINDS = (QUIET, *INSTEAD, *BEFALLS[:-1])
 
 Rows = dict[str, dict[str, Any]]
-Place = tuple[str, int]
 
 
 @dataclass
@@ -153,17 +148,14 @@ def disturber(target: str) -> Iterator[Disturber]:
             except OSError:
                 """The client has given up, or was cut off on purpose."""
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.daemon_threads = True
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    with served(server):
         state.base = f"http://127.0.0.1:{server.server_port}"
         try:
             yield state
         finally:
             state.over.set()
-            server.shutdown()
-            thread.join()
 
 
 def through(site: Settings, base: str, **intuit: Any) -> Settings:
@@ -245,13 +237,14 @@ def kills(bench: Bench, most: int) -> Killed:
         read()
         return bench.stats()["requests"] - before
 
-    undisturbed = asked(partial(_traced, site, partial(_count, passed)))
+    reading = partial(company, site, only_changes=False)
+    undisturbed = asked(partial(traced, reading, partial(_count, passed)))
     lines = sorted(passed)
     killed = asked_twice = 0
     for which in range(most):
         place = lines[(which * max(1, len(lines) // most)) % len(lines)]
         at = f"killed at {place[0]}:{place[1]}"
-        before = asked(lambda place=place: _kill(site, place, chance.randint(1, passed[place])))
+        before = asked(partial(killed_at, reading, partial(eq, place), chance.randint(1, passed[place])))
         under_way = _under_way(site)
         after = asked(partial(_expect, site, source, at, only_changes=False))
         if before < undisturbed or under_way:
@@ -275,41 +268,6 @@ def _under_way(site: Settings) -> bool:
     with closing(sqlite3.connect(site.store.directory / "snapshot.db")) as db:
         assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         return bool(db.execute("SELECT count(*) FROM reading WHERE progress IS NOT NULL").fetchone()[0])
-
-
-def _traced(site: Settings, at_line: Callable[[Place], None]) -> None:
-    """A reading that keeps what it reads; ``at_line`` is called before each line of our own code in this thread."""
-
-    def trace(frame: FrameType, event: str, _argument: Any) -> Any:
-        if not frame.f_code.co_filename.startswith(OURS):
-            return None
-        if event == "line":
-            at_line((Path(frame.f_code.co_filename).name, frame.f_lineno))
-        return trace
-
-    sys.settrace(trace)
-    try:
-        company(site, only_changes=False)
-    finally:
-        sys.settrace(None)
-
-
-def _kill(site: Settings, wanted: Place, left: int) -> None:
-    """Kill a reading when it comes to this place for the ``left``-th time."""
-
-    def countdown(place: Place) -> None:
-        nonlocal left
-        left -= place == wanted
-        if left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    child = os.fork()
-    if child == 0:
-        try:
-            _traced(site, countdown)
-        finally:
-            os._exit(0)
-    os.waitpid(child, 0)
 
 
 def main(arguments: list[str]) -> int:

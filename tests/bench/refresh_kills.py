@@ -14,24 +14,19 @@ import os
 import random
 import signal
 import sqlite3
-import sys
 import time
 from collections import Counter
-from collections.abc import Callable
 from contextlib import closing
-from pathlib import Path
-from types import FrameType
-from typing import Any
+from functools import partial
 
-import qbo_sync.intuit
 from qbo_sync.config import Settings
 from qbo_sync.errors import ReconnectNeeded
 from qbo_sync.intuit import Connection, GrantState, Intuit
+from tests.bench.killing import Place, ended, forked, killed_at, traced
 from tests.bench.site import Bench, connected
 
 PROCESSES = 16
 RENEWERS, RENEWALS = 8, 25
-OURS = str(Path(qbo_sync.intuit.__file__).parent)
 
 
 def main(arguments: list[str]) -> int:
@@ -56,8 +51,8 @@ def together(bench: Bench) -> tuple[int, int]:
     settings, before = bench.site.settings, bench.stats()["refreshes"]
     bench.post("clock", {"advance_s": 3601})
     bench.post("latency", {"latency_ms": 300})
-    children = [_forked(lambda: _ask(settings)) for _ in range(PROCESSES)]
-    succeeded = sum(_await(child) == 0 for child in children)
+    children = [forked(lambda: _ask(settings)) for _ in range(PROCESSES)]
+    succeeded = sum(ended(child) == 0 for child in children)
     bench.post("latency", {"latency_ms": 0})
     return succeeded, bench.stats()["refreshes"] - before
 
@@ -73,8 +68,8 @@ def renewing(bench: Bench) -> tuple[int, int]:
         for _ in range(RENEWALS):
             _refresh(settings)
 
-    children = [_forked(renew) for _ in range(RENEWERS)]
-    succeeded = sum(_await(child) == 0 for child in children)
+    children = [forked(renew) for _ in range(RENEWERS)]
+    succeeded = sum(ended(child) == 0 for child in children)
     refreshes = bench.stats()["refreshes"] - before
     _ask(settings)
     if bench.stats()["refreshes"] - before != refreshes:
@@ -97,7 +92,7 @@ def campaign(bench: Bench, kills: int, seed: int = 3) -> tuple[int, Counter[str]
     for number in range(kills):
         before, generation = bench.stats()["refreshes"], _generation(settings)
         if number < at_steps:
-            _kill_at_step(settings, 1 + number * (steps - 1) // (at_steps - 1))
+            killed_at(partial(_refresh, settings), lambda _: True, 1 + number * (steps - 1) // (at_steps - 1))
         else:
             _kill_after(settings, chance.uniform(0, 1.2 * seconds))
         seen[_outcome(bench, settings, before, generation)] += 1
@@ -128,11 +123,11 @@ def _measured(settings: Settings) -> tuple[int, float]:
     _refresh(settings)
     steps = 0
 
-    def count() -> None:
+    def count(_place: Place) -> None:
         nonlocal steps
         steps += 1
 
-    _traced(settings, count)
+    traced(partial(_refresh, settings), count)
     began = time.monotonic()
     _refresh(settings)
     return steps, time.monotonic() - began
@@ -144,57 +139,11 @@ def _refresh(settings: Settings) -> None:
     connection.close()
 
 
-def _traced(settings: Settings, at_step: Callable[[], None]) -> None:
-    """A refresh during which ``at_step`` is called before each line of our own code."""
-
-    def trace(frame: FrameType, event: str, _argument: Any) -> Any:
-        if not frame.f_code.co_filename.startswith(OURS):
-            return None
-        if event == "line":
-            at_step()
-        return trace
-
-    sys.settrace(trace)
-    try:
-        _refresh(settings)
-    finally:
-        sys.settrace(None)
-
-
-def _kill_at_step(settings: Settings, step: int) -> None:
-    left = step
-
-    def countdown() -> None:
-        nonlocal left
-        left -= 1
-        if left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    _await(_forked(lambda: _traced(settings, countdown)))
-
-
 def _kill_after(settings: Settings, seconds: float) -> None:
-    child = _forked(lambda: _refresh(settings))
+    child = forked(lambda: _refresh(settings))
     time.sleep(seconds)
     os.kill(child, signal.SIGKILL)
-    _await(child)
-
-
-def _forked(act: Callable[[], None]) -> int:
-    """A child that has everything loaded already; it never returns into this program."""
-    child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            act()
-            status = 0
-        finally:
-            os._exit(status)
-    return child
-
-
-def _await(child: int) -> int:
-    return os.waitpid(child, 0)[1]
+    ended(child)
 
 
 def _generation(settings: Settings) -> int:

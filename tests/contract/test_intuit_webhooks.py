@@ -6,7 +6,6 @@ import base64
 import hashlib
 import hmac
 import json
-import threading
 import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,6 +13,8 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from tests.serving import served
 
 if TYPE_CHECKING:
     from tests.contract.conftest import Caller
@@ -50,12 +51,8 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def listener() -> Iterator[Listener]:
-    with Listener() as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
+    with served(Listener()) as server:
         yield server
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture

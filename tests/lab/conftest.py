@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import re
-import subprocess
-import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,27 +14,9 @@ import yaml
 from lab.world import world
 from lab.world.access import Lab
 from lab.world.layout import TOP
+from tests.playbooks import Run, ansible_playbook
 
 NETWORK_ROLES = ("dns_record", "port_forward", "reverse_proxy", "certificate", "qbo_sync")
-
-
-@dataclass
-class Run:
-    """One ansible-playbook run."""
-
-    code: int
-    text: str
-
-    @property
-    def flat(self) -> str:
-        """The text with all white space made one blank."""
-        return re.sub(r"\s+", " ", self.text)
-
-    def count(self, word: str) -> int:
-        """A number of the edge host's line in the recap: ``changed``, ``failed``, ``ok``…"""
-        found = re.search(rf"^lab\s*:.*\b{word}=(\d+)", self.text, re.MULTILINE)
-        assert found, self.text
-        return int(found[1])
 
 
 @dataclass
@@ -59,11 +39,7 @@ class EdgeSite:
         path.write_text(yaml.safe_dump([play], sort_keys=False))
         given = self.folder / "variables.yml"
         given.write_text(yaml.safe_dump({"kit_store": str(self.folder / "store"), **self.always, **variables}))
-        program = str(Path(sys.executable).with_name("ansible-playbook"))
-        command = [program, "-i", str(self.lab.inventory), "-e", f"@{given}", str(path), *arguments]
-        environment = {**os.environ, "ANSIBLE_CONFIG": str(TOP / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
-        done = subprocess.run(command, cwd=TOP, env=environment, capture_output=True, text=True, timeout=600, check=False)
-        return Run(done.returncode, done.stdout + done.stderr)
+        return ansible_playbook("lab", "-i", self.lab.inventory, "-e", f"@{given}", path, *arguments)
 
     def build(self, *names: str) -> Run:
         """Bring the network side up, from whatever is there; or, at less cost, only the roles that a test has disturbed."""
@@ -81,6 +57,15 @@ class EdgeSite:
         """Cut the power of ``router`` or ``edge``, and wait until it has booted: every unit of it runs."""
         world.restart(host)
         assert self.on(host, "systemctl is-system-running --wait") == "running"
+
+    @contextmanager
+    def broken(self, host: str, harm: str, repair: str) -> Iterator[None]:
+        """Break something on a host, and mend it whatever happens."""
+        self.on(host, harm)
+        try:
+            yield
+        finally:
+            self.on(host, repair)
 
     def make_fail(self, host: str, unit: str) -> None:
         """Let a unit of systemd be in the state `failed`, with its own file as it was."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from tests.lab.conftest import EdgeSite, Run
+from tests.lab.conftest import EdgeSite
+from tests.playbooks import Run
 
 ROLES = ("dns_record", "port_forward", "reverse_proxy", "certificate", "qbo_sync")
 

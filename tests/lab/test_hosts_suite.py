@@ -6,8 +6,6 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -23,16 +21,6 @@ def suite(site: EdgeSite, *arguments: str, inventory: Path | None = None) -> tup
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     done = subprocess.run(command, cwd=TOP, env=environment, capture_output=True, text=True, timeout=400, check=False)
     return done.returncode, done.stdout + done.stderr
-
-
-@contextmanager
-def damage(site: EdgeSite, host: str, harm: str, repair: str) -> Iterator[None]:
-    """Break one thing on one host, and mend it again whatever happens."""
-    site.on(host, harm)
-    try:
-        yield
-    finally:
-        site.on(host, repair)
 
 
 def failed(text: str) -> set[str]:
@@ -52,7 +40,7 @@ def test_a_sound_site_passes_and_nothing_is_left_out(edge_site: EdgeSite) -> Non
 
 
 def test_a_stopped_nginx_is_seen_on_the_host(edge_site: EdgeSite) -> None:
-    with damage(edge_site, "edge", "systemctl stop nginx", "systemctl start nginx"):
+    with edge_site.broken("edge", "systemctl stop nginx", "systemctl start nginx"):
         code, text = suite(edge_site, "tests/hosts/test_edge.py")
     assert code == 1, text
     seen = failed(text)
@@ -60,7 +48,7 @@ def test_a_stopped_nginx_is_seen_on_the_host(edge_site: EdgeSite) -> None:
 
 
 def test_a_stopped_nginx_is_seen_from_outside(edge_site: EdgeSite) -> None:
-    with damage(edge_site, "edge", "systemctl stop nginx", "systemctl start nginx"):
+    with edge_site.broken("edge", "systemctl stop nginx", "systemctl start nginx"):
         code, text = suite(edge_site, "tests/hosts/test_observer.py", "-k", "page or newest or secure")
     assert code == 1, text
     assert "test_a_page_answers_under_a_valid_certificate" in failed(text), text
@@ -68,7 +56,7 @@ def test_a_stopped_nginx_is_seen_from_outside(edge_site: EdgeSite) -> None:
 
 def test_a_disabled_timer_is_seen(edge_site: EdgeSite) -> None:
     timer = "qbo-kit-certbot.timer"
-    with damage(edge_site, "edge", f"systemctl disable --now {timer}", f"systemctl enable --now {timer}"):
+    with edge_site.broken("edge", f"systemctl disable --now {timer}", f"systemctl enable --now {timer}"):
         code, text = suite(edge_site, "tests/hosts/test_edge.py")
     assert code == 1, text
     assert failed(text) == {
@@ -81,7 +69,7 @@ def test_a_disabled_timer_is_seen(edge_site: EdgeSite) -> None:
 def test_a_missing_forward_is_seen(edge_site: EdgeSite) -> None:
     without = "nft list table ip qbo_kit | sed '/fib daddr.*dport 443/d'"
     harm = f"(echo 'delete table ip qbo_kit'; {without}) | nft -f -"
-    with damage(edge_site, "router", harm, "systemctl restart qbo-kit-forward.service"):
+    with edge_site.broken("router", harm, "systemctl restart qbo-kit-forward.service"):
         code, text = suite(edge_site, "tests/hosts/test_router.py")
     assert code == 1, text
     assert "test_exactly_the_expected_ports_are_forwarded" in failed(text), text
@@ -89,7 +77,7 @@ def test_a_missing_forward_is_seen(edge_site: EdgeSite) -> None:
 
 def test_an_extra_socket_is_seen(edge_site: EdgeSite) -> None:
     harm = "systemd-run --quiet --unit stranger python3 -m http.server 8888"
-    with damage(edge_site, "edge", harm, "systemctl stop stranger"):
+    with edge_site.broken("edge", harm, "systemctl stop stranger"):
         code, text = suite(edge_site, "tests/hosts/test_edge.py", "-k", "sockets")
     assert code == 1, text
     assert failed(text) == {"test_only_the_expected_sockets_can_be_reached"}, text
@@ -99,7 +87,7 @@ def test_a_door_that_nobody_asked_for_is_seen_from_outside(edge_site: EdgeSite) 
     """A forward of somebody else's, to the Windows server's remote desktop for all one knows."""
     harm = "nft 'add table ip other; add chain ip other c { type nat hook prerouting priority -110; }; "
     harm += "add rule ip other c iifname wan tcp dport 3389 dnat to 10.10.0.20:8080'"
-    with damage(edge_site, "router", harm, "nft delete table ip other"):
+    with edge_site.broken("router", harm, "nft delete table ip other"):
         code, text = suite(edge_site, "tests/hosts/test_observer.py", "-k", "exactly_the_expected_ports")
         asked, _ = suite(edge_site, "tests/hosts/test_observer.py", "-k", "exactly_the_expected_ports", "--kit-open", "3389")
     assert (code, asked) == (1, 0), text
@@ -111,14 +99,14 @@ def test_it_speaks_to_nagios(edge_site: EdgeSite) -> None:
     ask = ("tests/hosts/test_observer.py", "-k", "time_left", "--nagios")
     code, text = suite(edge_site, *ask)
     assert (code, text.splitlines()[0][:12]) == (0, "TESTINFRA OK"), text
-    with damage(edge_site, "edge", "systemctl stop nginx", "systemctl start nginx"):
+    with edge_site.broken("edge", "systemctl stop nginx", "systemctl start nginx"):
         code, text = suite(edge_site, *ask)
     assert (code, text.splitlines()[0][:18]) == (2, "TESTINFRA CRITICAL"), text
 
 
 def test_a_secret_open_to_others_is_seen(edge_site: EdgeSite) -> None:
     path = "/etc/qbo-sync/lab.d/client-secret"
-    with damage(edge_site, "edge", f"chmod 644 {path}", f"chmod 600 {path}"):
+    with edge_site.broken("edge", f"chmod 644 {path}", f"chmod 600 {path}"):
         code, text = suite(edge_site, "tests/hosts/test_edge.py", "tests/hosts/test_qbo_sync.py", "-k", "secret or key or owner")
     assert code == 1, text
     assert {"test_every_secret_belongs_to_the_service_alone", "test_no_private_key_can_be_read_by_others"} <= failed(text), text

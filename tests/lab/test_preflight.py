@@ -17,7 +17,8 @@ import pytest
 from lab.world import keys
 from lab.world.layout import FQDN, INTERNET_MANAGEMENT, LAB_ZONE, OBSERVER_WAN, ROUTER_WAN, ZONE
 from qbo_sync.edge.dns.rfc2136 import read_key
-from tests.lab.conftest import EdgeSite, Run
+from tests.lab.conftest import EdgeSite
+from tests.playbooks import Run
 
 BUDGET = "/var/lib/qbo-kit/certificate/budget.json"
 PROXY = "/etc/nginx/conf.d/qbo-kit.conf"
@@ -79,16 +80,6 @@ def zone(*lines: str) -> Iterator[None]:
         send(("qbo", f"3600 A {ROUTER_WAN}"))
 
 
-@contextmanager
-def on(site: EdgeSite, host: str, harm: str, repair: str) -> Iterator[None]:
-    """Break something on a host, and mend it whatever happens."""
-    site.on(host, harm)
-    try:
-        yield
-    finally:
-        site.on(host, repair)
-
-
 def look(site: EdgeSite, **variables: Any) -> Run:
     return site.roles("preflight", **variables)
 
@@ -128,12 +119,12 @@ def test_every_fault_at_once_is_seen_and_nothing_is_changed(site: EdgeSite) -> N
     records = ("qbo 300 A 11.22.33.99", "qbo 300 AAAA 2600::1", '@ 300 CAA 0 issue "other.example"', f"@ 300 A {OBSERVER_WAN}")
     with ExitStack() as stack:
         stack.enter_context(zone(*records))
-        stack.enter_context(on(site, *NO_FORWARDS))
-        stack.enter_context(on(site, *NO_CERTIFICATE))
-        stack.enter_context(on(site, "router", carrier, "ip link del cgnat"))
-        stack.enter_context(on(site, "edge", stranger, "systemctl stop stranger; systemctl start nginx"))
-        stack.enter_context(on(site, "edge", budget, f"rm {BUDGET}"))
-        stack.enter_context(on(site, "observer", web, "kill -- -$(cat /tmp/hsts.pid); rm /tmp/hsts.*"))
+        stack.enter_context(site.broken(*NO_FORWARDS))
+        stack.enter_context(site.broken(*NO_CERTIFICATE))
+        stack.enter_context(site.broken("router", carrier, "ip link del cgnat"))
+        stack.enter_context(site.broken("edge", stranger, "systemctl stop stranger; systemctl start nginx"))
+        stack.enter_context(site.broken("edge", budget, f"rm {BUDGET}"))
+        stack.enter_context(site.broken("observer", web, "kill -- -$(cat /tmp/hsts.pid); rm /tmp/hsts.*"))
         run = look(
             site,
             preflight_wan_interface="cgnat",
@@ -151,8 +142,8 @@ def test_every_fault_at_once_is_seen_and_nothing_is_changed(site: EdgeSite) -> N
 
 def test_what_a_later_step_sets_right_stops_nothing(site: EdgeSite) -> None:
     """No forward: the CA, the observer and the host itself tell, each in its way; port_forward comes next and mends it."""
-    with on(site, *NO_CERTIFICATE):
-        with on(site, *NO_FORWARDS):
+    with site.broken(*NO_CERTIFICATE):
+        with site.broken(*NO_FORWARDS):
             run = look(site)
             found = seen(site)
         assert (run.code, run.count("changed")) == (0, 0), run.text
@@ -173,12 +164,12 @@ def test_a_redirected_challenge_and_a_forward_to_the_windows_server_are_seen(sit
     rules = "nft list table ip qbo_kit"
     elsewhere = f"{rules} | sed 's/10.10.0.10:/10.10.0.20:/; s/comment \".*\"//' | sed '1s/qbo_kit/other/' > /tmp/other.nft"
     moved = f"{elsewhere}; nft delete table ip qbo_kit; nft -f /tmp/other.nft"
-    with on(site, "edge", f"{detour} && systemctl reload nginx", mend):
+    with site.broken("edge", f"{detour} && systemctl reload nginx", mend):
         run = look(site)
         found = seen(site)
     assert found["P14"]["severity"] == "fatal", run.text
     assert (found["P15"]["severity"], "to names only" in found["P15"]["seen"]) == ("error", True), run.text
-    with on(site, "router", moved, f"nft delete table ip other; {NO_FORWARDS[2]}"):
+    with site.broken("router", moved, f"nft delete table ip other; {NO_FORWARDS[2]}"):
         run = look(site)
         found = seen(site)
     assert (run.code, found["P16"]["severity"]) == (2, "error"), run.text

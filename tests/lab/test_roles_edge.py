@@ -15,7 +15,8 @@ from typing import Any
 import yaml
 
 from lab.world.layout import ACME_ROOT_FILE, FQDN
-from tests.lab.conftest import EdgeSite, Run
+from tests.lab.conftest import EdgeSite
+from tests.playbooks import Run
 
 EDGE_ROLES = ("reverse_proxy", "certificate", "qbo_sync")
 LIVE = f"/etc/letsencrypt/live/{FQDN}/fullchain.pem"

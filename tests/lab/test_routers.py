@@ -16,7 +16,8 @@ from lab.world.access import Lab
 from lab.world.authority import Authority
 from lab.world.layout import EDGE_LAN, ROUTER_MANAGEMENT, TOP
 from lab.world.system import answers, wait_until
-from tests.lab.conftest import EdgeSite, Run
+from tests.lab.conftest import EdgeSite
+from tests.playbooks import Run
 
 OUR_FORWARDS = [f"tcp {port} -> {EDGE_LAN}:{port} (qbokit:lab)" for port in (80, 443)]
 

@@ -308,6 +308,15 @@ def absent(provider: Provider, *, name: str, zone: str, site: str, check: bool =
     return _carry_out(provider, Outcome(found, before, plan_removal(before, site)), check)
 
 
+def moved(now: Snapshot) -> Blocked:
+    """The error for records that somebody changed since they were read."""
+    return Blocked(
+        f"somebody changed the records at {now.name} meanwhile; nothing was written",
+        seen="; ".join(str(r) for r in now.records) or "no record",
+        next="run this again; it starts from what is there now",
+    )
+
+
 def _carry_out(provider: Provider, outcome: Outcome, check: bool) -> Outcome:
     # A wait for a person is told in check mode too: nothing will have changed after the real run either.
     if not outcome.changes or (check and not provider.by_hand):

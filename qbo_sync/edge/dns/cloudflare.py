@@ -16,7 +16,7 @@ import cloudflare
 import httpx
 
 from qbo_sync.config import check_service_address, read_secret
-from qbo_sync.edge.dns import Change, Record, Settings, Snapshot, Zone, tidy
+from qbo_sync.edge.dns import Change, Record, Settings, Snapshot, Zone, moved, tidy
 from qbo_sync.errors import Blocked, KitError, Unreachable, UsageError
 
 API_URL = "https://api.cloudflare.com/client/v4"
@@ -113,11 +113,7 @@ class Cloudflare:
         """Make the changes in order, unless a record at the name was changed since ``before`` was read."""
         now = self.snapshot(zone, before.name)
         if now != before:
-            raise Blocked(
-                f"somebody changed the records at {before.name} meanwhile; nothing was written",
-                seen="; ".join(str(r) for r in now.records) or "no record",
-                next="run this again; it starts from what is there now",
-            )
+            raise moved(now)
         for change in changes:
             self._change(zone, change)
 

@@ -20,7 +20,7 @@ from lexicon.config import ConfigResolver
 from lexicon.exceptions import AuthenticationError, ProviderNotAvailableError
 
 from qbo_sync.config import read_secret
-from qbo_sync.edge.dns import TTL, Change, Record, Settings, Snapshot, Zone, after, marks, tidy
+from qbo_sync.edge.dns import TTL, Change, Record, Settings, Snapshot, Zone, after, marks, moved, tidy
 from qbo_sync.errors import Blocked, KitError, UsageError
 
 _TYPES = ("A", "AAAA", "CNAME", "NS")
@@ -89,11 +89,7 @@ class Lexicon:
         _refuse_cnames(before.name, changes)
         now = self.snapshot(zone, before.name)
         if now != before:
-            raise Blocked(
-                f"somebody changed the records at {before.name} meanwhile; nothing was written",
-                seen="; ".join(str(r) for r in now.records) or "no record",
-                next="run this again; it starts from what is there now",
-            )
+            raise moved(now)
         self._write(zone, before, changes)
 
     def restore(self, zone: Zone, snapshot: Snapshot) -> bool:

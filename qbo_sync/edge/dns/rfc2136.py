@@ -28,8 +28,8 @@ import dns.update
 from qbo_sync.config import read_secret
 from qbo_sync.edge import authoritative
 from qbo_sync.edge.authoritative import Server
-from qbo_sync.edge.dns import Change, Record, Settings, Snapshot, Zone, after, marks, tidy
-from qbo_sync.errors import Blocked, KitError, Unreachable, UsageError
+from qbo_sync.edge.dns import Change, Record, Settings, Snapshot, Zone, after, marks, moved, tidy
+from qbo_sync.errors import KitError, Unreachable, UsageError
 
 TIMEOUT_S = 10.0
 _WRITTEN = ("A", "CNAME")
@@ -186,11 +186,7 @@ class Rfc2136:
         now = self.snapshot(zone, before.name)
         # The answer to an earlier try of ours may have been lost.
         if _held(now.records) != _held(wanted):
-            raise Blocked(
-                f"somebody changed the records at {before.name} meanwhile; nothing was written",
-                seen="; ".join(str(r) for r in now.records) or "no record",
-                next="run this again; it starts from what is there now",
-            )
+            raise moved(now)
 
     def _update(self, zone: str) -> dns.update.UpdateMessage:
         return dns.update.UpdateMessage(_absolute(zone), keyring=self.key)

@@ -23,6 +23,8 @@ import dns.tsigkeyring
 import dns.update
 import dns.zone
 
+from tests.serving import served
+
 
 @dataclass
 class DnsServer:
@@ -164,18 +166,8 @@ class _TcpServer(socketserver.TCPServer):
 @contextmanager
 def serving(server: DnsServer, address: str = "127.0.0.1") -> Iterator[DnsServer]:
     """Serve on one port, UDP and TCP, until the end; a free one when the server has no port."""
-    with _TcpServer((address, server.port), _Tcp) as tcp:
+    with served(_TcpServer((address, server.port), _Tcp)) as tcp:
         server.port = tcp.server_address[1]
-        with socketserver.UDPServer((address, server.port), _Udp) as udp:
-            threads = []
-            for one in (tcp, udp):
-                one.dns = server
-                threads.append(threading.Thread(target=one.serve_forever, kwargs={"poll_interval": 0.05}))
-                threads[-1].start()
-            try:
-                yield server
-            finally:
-                for one in (tcp, udp):
-                    one.shutdown()
-                for thread in threads:
-                    thread.join()
+        with served(socketserver.UDPServer((address, server.port), _Udp)) as udp:
+            tcp.dns = udp.dns = server
+            yield server

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -12,6 +11,7 @@ from pathlib import Path
 from qbo_sync.edge.certificate import alerts
 from qbo_sync.edge.certificate.settings import Alerts
 from tests.lab.test_mail import kept, sink
+from tests.serving import served
 
 
 @contextmanager
@@ -28,10 +28,8 @@ def webhook(status: int) -> Iterator[tuple[str, list[bytes]]]:
         def log_message(self, *_: object) -> None:
             pass
 
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    with served(HTTPServer(("127.0.0.1", 0), Handler)) as server:
         yield f"http://127.0.0.1:{server.server_port}/hook/s3cret", taken
-        server.shutdown()
 
 
 def made(folder: Path, port: int, address: str) -> Alerts:

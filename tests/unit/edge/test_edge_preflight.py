@@ -7,9 +7,9 @@ import json
 import os
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from qbo_sync.edge import dns as edge_dns
 from qbo_sync.edge.preflight import Check, Inputs, address, ca, names, provider
 from qbo_sync.edge.preflight import router as preflight_router
 from qbo_sync.edge.preflight.caa import caa, caa_verdict
+from tests.serving import served
 
 NAME = f"qbo.{ZONE}"
 TOP = Path(__file__).resolve().parents[3]
@@ -230,7 +231,6 @@ DIRECTORY = {"newNonce": "n", "newAccount": "a", "newOrder": "o"}
 @pytest.fixture
 def acme() -> Iterator[Callable[..., str]]:
     """``acme(body, skew_s)`` gives the address of an HTTP server with that directory, whose clock is off by so much."""
-    servers = []
 
     def serve(body: Any, skew_s: float = 0.0, status: int = 200) -> str:
         class Page(BaseHTTPRequestHandler):
@@ -243,17 +243,11 @@ def acme() -> Iterator[Callable[..., str]]:
             def log_message(self, *_: object) -> None:
                 return None
 
-        server = ThreadingHTTPServer(("127.0.0.1", 0), Page)
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        servers.append((server, thread))
+        server = stack.enter_context(served(ThreadingHTTPServer(("127.0.0.1", 0), Page)))
         return f"http://127.0.0.1:{server.server_address[1]}/dir"
 
-    yield serve
-    for server, thread in servers:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with ExitStack() as stack:
+        yield serve
 
 
 def test_a_ca_that_answers(acme: Callable[..., str]) -> None:

@@ -8,9 +8,9 @@ import socket
 import ssl
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from functools import partial
 from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
@@ -26,6 +26,7 @@ from cryptography.x509.oid import NameOID
 from qbo_sync.edge import budget
 from qbo_sync.edge.preflight import CATALOGUE, Check, Inputs, address, ca, look, machine, router, run, web
 from qbo_sync.edge.router import Foreign, Forward, Reading
+from tests.serving import served
 
 NAME, ADDRESS, LAN = "qbo.mycompany.com", "11.22.33.10", "10.10.0.10"
 CA = "https://acme-v02.api.letsencrypt.org/directory"
@@ -36,7 +37,6 @@ Page = tuple[int, dict[str, str], str]
 @pytest.fixture
 def serve(tmp_path: Path) -> Iterator[Callable[..., int]]:
     """``serve(handler, tls=…)`` gives the port of a server on loopback."""
-    started = []
 
     def start(handler: Callable[..., BaseHTTPRequestHandler], tls: Path | None = None) -> int:
         server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
@@ -44,16 +44,10 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., int]]:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(tls)
             server.socket = context.wrap_socket(server.socket, server_side=True)
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        started.append((server, thread))
-        return int(server.server_address[1])
+        return int(stack.enter_context(served(server)).server_address[1])
 
-    yield start
-    for server, thread in started:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with ExitStack() as stack:
+        yield start
 
 
 def says(status: int, body: str = "", **headers: str) -> type[BaseHTTPRequestHandler]:

@@ -22,6 +22,7 @@ from lab.world import image
 from lab.world.authority import Authority, Issued
 from qbo_sync.edge.preflight import Inputs, outside, run
 from tests.needs import need
+from tests.serving import served
 
 NAME = f"qbo.{ZONE}"
 BLOCKED = "qbo.blocked.example"
@@ -150,13 +151,8 @@ def web(ca: Ca) -> Iterator[None]:
         def log_message(self, *_: object) -> None:
             return None
 
-    server = ThreadingHTTPServer(("127.0.0.1", ca.http), NotFound)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    yield
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with served(ThreadingHTTPServer(("127.0.0.1", ca.http), NotFound)):
+        yield
 
 
 def look(ca: Ca, fqdn: str = NAME, directory: str = "", key: Path | None = None) -> outside.Check:

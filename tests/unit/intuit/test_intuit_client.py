@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.server
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -19,6 +18,7 @@ from lab.intuit.process import running
 from qbo_sync.config import Settings
 from qbo_sync.errors import IntuitFault, ReconnectNeeded, Unreachable
 from qbo_sync.intuit import AccessRefused, Intuit, TokenStore, query
+from tests.serving import served
 
 
 def held(lab: Lab, entity: str) -> list[dict[str, Any]]:
@@ -229,14 +229,8 @@ class Server(http.server.BaseHTTPRequestHandler):
 @contextmanager
 def serving(status: int, headers: dict[str, str], body: bytes) -> Iterator[str]:
     Server.answer, Server.seen = (status, headers, body), []
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
+    with served(http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server)) as server:
+        yield f"http://127.0.0.1:{server.server_port}"
 
 
 def elsewhere(settings: Settings, base: str) -> Settings:

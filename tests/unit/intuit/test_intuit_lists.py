@@ -20,6 +20,7 @@ from qbo_sync.config import Settings
 from qbo_sync.errors import Unreachable
 from qbo_sync.intuit import Intuit
 from qbo_sync.intuit.query import Active
+from tests.serving import served
 
 Row = dict[str, Any]
 ALL: dict[str, Active] = {"Customer": "all", "Term": "all", "Preferences": "active"}
@@ -77,14 +78,8 @@ def between(base: str, act: Callable[[str], None]) -> Iterator[str]:
         def log_message(self, format: str, *arguments: Any) -> None:
             """Tests say what they see."""
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
+    with served(http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as server:
+        yield f"http://127.0.0.1:{server.server_port}"
 
 
 @contextmanager
