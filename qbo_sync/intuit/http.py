@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from email.utils import parsedate_to_datetime
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import requests
@@ -82,6 +82,27 @@ class Answer:
         return self.headers.get("intuit_tid") or self.headers.get("Intuit-Tid") or ""
 
 
+class Permit(Protocol):
+    """The right to send one request. ``wait`` is called at first and again when the connection stands."""
+
+    def wait(self) -> float:
+        """Wait until the request may be sent. Returns the seconds waited."""
+
+    def sent(self) -> None:
+        """The request has been written."""
+
+
+class Unpaced:
+    """Leave to send at any time."""
+
+    def wait(self) -> float:
+        """Not at all."""
+        return 0.0
+
+    def sent(self) -> None:
+        """Nobody has to know."""
+
+
 class Http:
     """A session with one patience, for several threads.
 
@@ -123,22 +144,22 @@ class Http:
         what: str,
         headers: Mapping[str, str],
         data: bytes | Mapping[str, str] | None = None,
-        permit: Callable[[], Callable[[], float]] = lambda: lambda: 0.0,
+        permit: Callable[[], Permit] = Unpaced,
         throttled: Callable[[float], None] = lambda _seconds: None,
     ) -> Answer:
         """Send one request; repeat it while Intuit is busy, out of order or out of reach.
 
-        ``what`` names the request in messages. For each try there is one ``permit``, called at first and again when the
-        connection stands, which returns the seconds it waited. ``throttled`` is told how long to pause. Raises
-        :class:`Unreachable` when the patience is used up.
+        ``what`` names the request in messages. For each try there is one ``permit``. ``throttled`` is told how long to pause.
+        Raises :class:`Unreachable` when the patience is used up.
         """
         waited = 0.0
         attempt = 0
         while True:
-            admitted = partial(self._admit, permit())
-            admitted()
+            permitted = permit()
+            admit = partial(self._admit, permitted)
+            admit()
             began = time.monotonic()
-            with transport.before_writing(admitted):
+            with transport.around_writing(admit, permitted.sent):
                 outcome = self._try(method, url, what, headers, data)
             waited += time.monotonic() - began
             if isinstance(outcome, Answer):
@@ -166,8 +187,8 @@ class Http:
             attempt += 1
             self.counters.add(waited_s=delay, retried=1)
 
-    def _admit(self, permit: Callable[[], float]) -> None:
-        self.counters.add(waited_s=permit())
+    def _admit(self, permit: Permit) -> None:
+        self.counters.add(waited_s=permit.wait())
 
     def _rest(self, seconds: float) -> None:
         """Sleep. Nothing is in flight between two tries, so signals that :func:`undisturbed` holds back are let through."""

@@ -3,7 +3,7 @@
 What counts is when requests arrive at Intuit, and the way there takes now more, now less time. So ten requests share a window
 longer than Intuit's second: 10 / ``per_second``, 1.22 s at 8.2/s. That forgives 220 ms of jitter, as an even gap of 122 ms does,
 but lets requests that are ready go at once. None of it is used up before the way begins: a start counts when the request is
-written, not when a thread is told to make a connection first.
+written, not when a thread is told to make a connection first, and also when the machine had no time for the thread in between.
 """
 
 from __future__ import annotations
@@ -78,38 +78,48 @@ class Pacer:
         path = settings.store.directory / "pace.db"
         return cls(path, per_second=intuit.requests_per_second, per_minute=intuit.requests_per_minute, sleep=sleep)
 
-    def permit(self, *, batch: bool = False) -> Callable[[], float]:
-        """The right to send one request. Calling it waits for the next free start, and returns the seconds waited.
+    def permit(self, *, batch: bool = False) -> Permit:
+        """The right to send one request."""
+        return Permit(self, batch)
 
-        It is called again at the very moment of sending: whoever is late by then, because the machine is busy or a connection had
-        to be made, would arrive among those that start after him, and queues up anew.
-        """
-        start = 0.0
+    def next_start(self, batch: bool, missed: float) -> float:
+        """The next free start, in place of one that was ``missed`` (0.0: none)."""
+        return self._with_file(partial(self._take, batch, missed))
 
-        def wait() -> float:
-            nonlocal start
-            waited = 0.0
-            while not start or self._clock() - start > self._late_s:
-                start = self._with_file(partial(self._take, batch, start))
-                delay = max(0.0, start - self._clock())
-                if delay:
-                    self._sleep(delay)
-                waited += delay
-            return waited
+    def started_late(self, batch: bool, start: float) -> float:
+        """Let this start count from now on."""
+        return self._with_file(partial(self._move, batch, start))
 
-        return wait
+    def is_late(self, start: float) -> bool:
+        """Whether a start is over, so that others were given theirs by it."""
+        return self._clock() - start > self._late_s
+
+    def rest_until(self, start: float) -> float:
+        """Sleep until then. Returns the seconds."""
+        delay = max(0.0, start - self._clock())
+        if delay:
+            self._sleep(delay)
+        return delay
 
     def pause(self, seconds: float) -> None:
         """Let no request of this realm start for ``seconds``: Intuit has asked for patience."""
         self._with_file(lambda db, now: self._put(db, now + min(seconds, _LONGEST_S), batch=False))
 
     def _take(self, batch: bool, missed: float, db: sqlite3.Connection, now: float) -> float:
-        db.execute("DELETE FROM start WHERE rowid = (SELECT rowid FROM start WHERE at = ? AND batch = ?)", (missed, batch))
+        self._forget(db, missed, batch)
         newest = db.execute("SELECT max(at) FROM start").fetchone()[0] or now
         free = (self._free(db, window) for window in self.windows if batch or not window.batches)
         # Never before a start that was given out already: the windows are counted back from the newest.
         start = max(now, newest, *free)
         return self._put(db, start, batch)
+
+    def _move(self, batch: bool, start: float, db: sqlite3.Connection, now: float) -> float:
+        self._forget(db, start, batch)
+        return self._put(db, now, batch)
+
+    @staticmethod
+    def _forget(db: sqlite3.Connection, at: float, batch: bool) -> None:
+        db.execute("DELETE FROM start WHERE rowid = (SELECT rowid FROM start WHERE at = ? AND batch = ?)", (at, batch))
 
     @staticmethod
     def _free(db: sqlite3.Connection, window: Window) -> float:
@@ -141,6 +151,32 @@ class Pacer:
             db.execute(_SCHEMA)
             db.execute("DELETE FROM start WHERE at < ? OR at > ?", (now - _MINUTE_S, now + _LONGEST_S))
             return act(db, now)
+
+
+class Permit:
+    """The right to send one request: :meth:`wait` before it is written, :meth:`sent` after that."""
+
+    def __init__(self, pacer: Pacer, batch: bool) -> None:
+        self._pacer = pacer
+        self._batch = batch
+        self._start = 0.0
+
+    def wait(self) -> float:
+        """Wait for the next free start. Returns the seconds waited.
+
+        It is called again at the very moment of sending: whoever is late by then, because the machine is busy or a connection had
+        to be made, would arrive among those that start after him, and queues up anew.
+        """
+        waited = 0.0
+        while not self._start or self._pacer.is_late(self._start):
+            self._start = self._pacer.next_start(self._batch, self._start)
+            waited += self._pacer.rest_until(self._start)
+        return waited
+
+    def sent(self) -> None:
+        """The request is written. If that took longer than it should have, it is from now on that others must wait for it."""
+        if self._pacer.is_late(self._start):
+            self._start = self._pacer.started_late(self._batch, self._start)
 
 
 def _damaged(error: BaseException | None) -> bool:

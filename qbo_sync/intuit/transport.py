@@ -1,8 +1,8 @@
-"""Connections that know the moment at which a request is written.
+"""Connections that say when a request is about to be written, and when it was.
 
 A new connection to Intuit takes several ways there and back before the first byte of a request can be sent; and on a busy
 machine a thread may wait long for its turn. What Intuit counts is when requests arrive. So whoever keeps a pace is asked once
-more when the connection stands and the request is about to be written.
+more when the connection stands and the request is about to be written, and told when that is done.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ _sending = threading.local()
 
 
 @contextmanager
-def before_writing(admit: Callable[[], object]) -> Iterator[None]:
-    """Call ``admit`` right before each request that this thread writes meanwhile."""
-    _sending.admit = admit
+def around_writing(admit: Callable[[], object], sent: Callable[[], object]) -> Iterator[None]:
+    """Call ``admit`` right before each request that this thread writes meanwhile, and ``sent`` right after."""
+    _sending.calls = admit, sent
     try:
         yield
     finally:
-        del _sending.admit
+        del _sending.calls
 
 
 class Adapter(HTTPAdapter):
-    """What :func:`before_writing` needs of a :class:`requests.Session`."""
+    """What :func:`around_writing` needs of a :class:`requests.Session`."""
 
     def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
         """As requests does, with our connections."""
@@ -44,14 +44,19 @@ class Adapter(HTTPAdapter):
         return manager
 
 
+def _nothing() -> None:
+    """Outside of :func:`around_writing` nobody keeps a pace."""
+
+
 class _Connection(HTTPConnection):
     def endheaders(self, *arguments: Any, **options: Any) -> None:
         """Here the head of the request, gathered so far, is written."""
         if self.sock is None:
             self.connect()
-        if admit := getattr(_sending, "admit", None):
-            admit()
+        admit, sent = getattr(_sending, "calls", (_nothing, _nothing))
+        admit()
         super().endheaders(*arguments, **options)
+        sent()
 
 
 class _SecureConnection(_Connection, HTTPSConnection):
