@@ -117,6 +117,8 @@ def test_a_router_without_python_is_set_in_a_process_of_its_own(router: Control,
     promised, done = ([line for line in each.text.splitlines() if line.startswith(("+", "-"))] for each in (check, first))
     assert promised == done
     assert "dport 443 dnat to 10.1.2.3:443" in nft("list", "ruleset").replace("{ 443 }", "443")
+    seen = forward(router, state="looked", **given)
+    assert (seen.code, seen.count("changed"), "external_port: 443" in seen.text) == (0, 0, True), seen.text
     bad = forward(router, **{**given, "lan_network": "10.1.2.3/24"})
     assert "acme: that is no network" in bad.flat
     assert "write it as 10.0.0.0/24" in bad.flat
