@@ -118,7 +118,8 @@ class Look:
 
     def ports(self):
         """No door but the asked ones answers; whether those work is for the other looks to say."""
-        with ThreadPoolExecutor(512) as pool:
+        # All in two rounds: a round takes KNOCK_S, and a process may have 1024 files open.
+        with ThreadPoolExecutor(len(TRIED) // 2 + 1) as pool:
             found = {port for port, answers in zip(TRIED, pool.map(self._answers, TRIED), strict=True) if answers}
         strange, missing = sorted(found - self.open_ports), sorted(self.open_ports & set(TRIED) - found)
         seen = f"of {len(TRIED)} ports tried {', '.join(map(str, sorted(found))) or 'none'} answer"
