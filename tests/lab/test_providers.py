@@ -55,8 +55,8 @@ def test_a_signed_update_makes_the_record_and_takes_it_away(site: EdgeSite) -> N
     first, second = (site.roles("dns_record", **settings) for _ in range(2))
     assert (first.code, first.count("changed"), second.code, second.count("changed")) == (0, 1, 0, 0), first.text + second.text
     assert kept(site, "dns_record")["seen"]["servers"] == [f"{INTERNET_MANAGEMENT}: 11.22.33.10 TTL 3600"]
-    removal, again = (site.roles("dns_record", dns_record_state="absent", **settings) for _ in range(2))
-    assert (removal.count("changed"), again.count("changed")) == (1, 0), removal.text + again.text
+    removal = site.roles("dns_record", dns_record_state="absent", **settings)
+    assert (removal.code, removal.count("changed")) == (0, 1), removal.text
 
 
 def test_a_record_made_by_hand_is_asked_for_and_then_seen(site: EdgeSite) -> None:
@@ -86,12 +86,3 @@ def test_a_router_set_by_hand_is_waited_for_until_the_observer_reaches_the_edge_
     assert site.roles("port_forward").code == 0
     done = site.roles("port_forward", port_forward_provider="manual")
     assert (done.code, kept(site, "port_forward")["state"]) == (0, "done"), done.text
-
-
-def test_preflight_sees_the_routers_address_and_the_tokens_rights(site: EdgeSite) -> None:
-    run = site.roles("preflight")
-    assert run.code == 0, run.text
-    checks = {check["id"]: check for check in kept(site, "preflight")["seen"]["checks"]}
-    assert {id: checks[id]["severity"] for id in ("P04", "P10", "P11", "P12", "P24")} == dict.fromkeys(
-        ("P04", "P10", "P11", "P12", "P24"), "ok"
-    )
