@@ -55,12 +55,22 @@ def variables_of(site: EdgeSite) -> dict[str, Any]:
     return dict(yaml.safe_load(path.read_text()))
 
 
+# A reload that meets a connection between its handshake and its first request tells it that no request was taken and none will be
+# (GOAWAY of HTTP/2). Every browser then opens another by itself (RFC 9113, 6.8); curl does so for used connections only.
+LOOP = """
+ask() {{ curl -sv --max-time 10 --cacert /tmp/ca --output /dev/null --write-out '%{{http_code}}' {url} 2>/tmp/said; }}
+again() {{ grep --quiet 'GOAWAY, error=0, last_stream=0' /tmp/said && ask; }}
+cat >/tmp/ca; rm -f /tmp/stop
+while [ ! -e /tmp/stop ]; do code=$(ask) || code=$(again) || code=failed:$(tail -n 1 /tmp/said | tr ' ' _); echo $code; done
+rm -f /tmp/stop /tmp/ca /tmp/said
+"""
+
+
 @contextmanager
 def requests_running(site: EdgeSite, roots: str = "") -> Iterator[list[str]]:
     """The observer asks for a page without pause, trusting these or the lab's CA; the list holds each answer in the end."""
     ca = roots or ACME_ROOT_FILE.read_text()
-    ask = f"curl --silent --max-time 10 --cacert /tmp/ca --output /dev/null --write-out '%{{http_code}}\\n' https://{FQDN}/"
-    loop = f"cat >/tmp/ca; rm -f /tmp/stop; while [ ! -e /tmp/stop ]; do {ask} || echo failed:$?; done; rm -f /tmp/stop /tmp/ca"
+    loop = LOOP.format(url=f"https://{FQDN}/")
     answers: list[str] = []
     with subprocess.Popen(
         site.lab.command("observer", loop), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
