@@ -94,7 +94,7 @@ class Record(msgspec.Struct, frozen=True, array_like=True, gc=False):
     fields: Mapping[str, Any]
     references: Mapping[str, str]
     invalid: str = ""
-    seen: Mapping[str, str] = field(default_factory=dict)
+    seen: Mapping[str, str] = {}
 
 
 class Row(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -53,8 +53,8 @@ class Plan:
         """SHA-256 of everything but the hash itself."""
         digest = hashlib.sha256(msgspec.json.encode(replace(self.head, hash="")))
         for kind in Kind:
-            for lines in self.rows.shelf.chunks(kind):
-                digest.update(b"".join(line.body for line in lines))
+            for bodies in self.rows.shelf.bodies(kind):
+                digest.update(b"".join(bodies))
         return digest.hexdigest()
 
 

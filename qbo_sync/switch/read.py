@@ -113,7 +113,7 @@ class _Found:
             mark = OTHER if active else OTHER_INACTIVE
         else:
             mark = ACTIVE if active else INACTIVE
-        return _records.encode(translate.record(kind, row), mark)
+        return _records.encode(translate.record(kind, row) if mark == ACTIVE else translate.named(kind, row), mark)
 
     def other_items(self) -> dict[str, int]:
         """How many active items there are of each type that is not imported."""

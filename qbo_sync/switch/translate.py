@@ -22,8 +22,7 @@ Translated = tuple[dict[str, Any], dict[str, str], dict[str, str]]
 
 def record(kind: Kind, row: Json) -> Record:
     """One QBO row as a :class:`Record`. Never raises: what cannot be imported says so in ``invalid``."""
-    name = str(row.get("DisplayName") or row.get("Name") or "")
-    path = str(row.get("FullyQualifiedName") or name) if kind in _WITH_PATH else name
+    name, path = _names(kind, row)
     invalid = _wrong_name(name)
     row_type, translate = _FIELDS[kind]
     try:
@@ -43,6 +42,21 @@ def record(kind: Kind, row: Json) -> Record:
         invalid,
         _given(seen),
     )
+
+
+def named(kind: Kind, row: Json) -> Record:
+    """One QBO row that is not imported, because it is inactive or an item of another type: what it is called, and its type."""
+    name, path = _names(kind, row)
+    fields = {"name": name, "item_type": row.get("Type")} if kind is Kind.INVENTORY_ITEM else {"name": name}
+    return Record(
+        kind, str(row.get("Id", "")), str(row.get("SyncToken", "")), name, path, path.count(":"), fields, _NOTHING, "", _NOTHING
+    )
+
+
+def _names(kind: Kind, row: Json) -> tuple[str, str]:
+    """A row's own name and its full one."""
+    name = str(row.get("DisplayName") or row.get("Name") or "")
+    return name, str(row.get("FullyQualifiedName") or name) if kind in _WITH_PATH else name
 
 
 _NOTHING: dict[str, str] = {}
