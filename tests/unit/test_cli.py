@@ -124,7 +124,9 @@ def test_a_stopped_command_says_that_nothing_is_half_written(acme: Acme) -> None
     acme.latency(4000)
     try:
         process = subprocess.Popen(
-            [sys.executable, "-m", "qbo_sync.cli", "--config", str(acme.folder / "acme.toml"), "audit"],
+            # What a shell starts in the background hears no Ctrl-C, and hands that on.
+            ["env", "--default-signal=INT", sys.executable, "-m", "qbo_sync.cli",
+             "--config", str(acme.folder / "acme.toml"), "audit"],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         while acme.stats()["requests"] == before:
