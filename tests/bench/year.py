@@ -368,9 +368,7 @@ taken twice a day and whenever the unit's own retry is due.
 ## What stands in its way: in real time
 
 The timer's own unit or the same command by hand, real orders, real reloads. All the time a visitor outside asks for a page
-without pause and accepts only a certificate that is valid at that moment. Where a reload meets a connection of HTTP/2 between its
-handshake and its first request, nginx says that it took no request (GOAWAY); the visitor then asks again, as browsers do by
-themselves. In a storm of about a hundred reloads this met one request of 3,500, and none over HTTP/1.1.
+without pause and accepts only a certificate that is valid at that moment.
 
 A lifetime is {SHORT_S} s here, so the waits after a failure are {waits} s instead of 1, 10, 100 minutes and a day. *Shim*: played
 by a program in front of Pebble, which has no such thing.

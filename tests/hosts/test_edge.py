@@ -61,10 +61,7 @@ def test_nginx_serves_exactly_the_expected_names(edge: Target) -> None:
     """No server block of somebody else answers in the site's name, and none of ours is missing."""
     reader = nginx_reader()
     found = reader.servers_of_dump(edge.run("nginx -T 2>/dev/null"))
-    seen = {
-        (tuple(block["names"]), tuple(at.replace(" http2", "") for at in block["listen"] if not at.startswith("[")))
-        for block in found
-    }
+    seen = {(tuple(block["names"]), tuple(at for at in block["listen"] if not at.startswith("["))) for block in found}
     own, others = edge.site.get("reverse_proxy_pass_through_ports", (8022, 8023))
     heading = "servers_passing_through" if passes_through(edge.site) else "servers"
     blocks = [filled(entry, {**edge.site, "port_of_ours": own, "port_of_others": others}) for entry in wanted(heading)]

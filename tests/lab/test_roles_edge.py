@@ -55,13 +55,10 @@ def variables_of(site: EdgeSite) -> dict[str, Any]:
     return dict(yaml.safe_load(path.read_text()))
 
 
-# A reload that meets a connection between its handshake and its first request tells it that no request was taken and none will be
-# (GOAWAY of HTTP/2). Every browser then opens another by itself (RFC 9113, 6.8); curl does so for used connections only.
 LOOP = """
 ask() {{ curl -sv --max-time 10 --cacert /tmp/ca --output /dev/null --write-out '%{{http_code}}' {url} 2>/tmp/said; }}
-again() {{ grep --quiet 'GOAWAY, error=0, last_stream=0' /tmp/said && ask; }}
 cat >/tmp/ca; rm -f /tmp/stop
-while [ ! -e /tmp/stop ]; do code=$(ask) || code=$(again) || code=failed:$(tail -n 1 /tmp/said | tr ' ' _); echo $code; done
+while [ ! -e /tmp/stop ]; do code=$(ask) || code=failed:$(tail -n 1 /tmp/said | tr ' ' _); echo $code; done
 rm -f /tmp/stop /tmp/ca /tmp/said
 """
 
