@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import tempfile
 import time
 from pathlib import Path
 
@@ -22,6 +23,12 @@ MACHINE_PROGRAMS = {
 }
 
 SUITE = "bookworm"
+
+# Ubuntu's long-term releases whose Python the kit's programs can use. Debian has no package with the key of Ubuntu's archive, so
+# it is taken out of Ubuntu's own by its fingerprint, and nothing else of what comes with it is trusted.
+UBUNTU = ("noble", "resolute")
+UBUNTU_KEY = "F6ECB3762474EDA9D21B7022871920D1991BC93C"
+UBUNTU_KEYRING = CACHE / "ubuntu-archive.gpg"
 
 DAY_S = 86_400
 
@@ -80,10 +87,13 @@ def ensure_packages() -> None:
 
 def recipe(suite: str = SUITE) -> list[str]:
     """The command that makes an image, without its target. One of another release is an edge host's only."""
-    packages = ",".join(" ".join(IMAGE_PACKAGES if suite == SUITE else IMAGE_PACKAGES[:2]).split())
-    hooks = IMAGE_HOOKS if suite == SUITE else IMAGE_HOOKS[1:]
-    options = [f"--include={packages}", *(f"--customize-hook={hook}" for hook in hooks)]
-    return ["mmdebstrap", "--quiet", "--variant=minbase", "--skip=cleanup/apt/lists", *options, suite]
+    packages, hooks = (IMAGE_PACKAGES, IMAGE_HOOKS) if suite == SUITE else (IMAGE_PACKAGES[:2], IMAGE_HOOKS[1:])
+    options = [f"--customize-hook={hook}" for hook in hooks]
+    if suite in UBUNTU:
+        packages = (*packages, "apt")  # which minbase leaves out there
+        options += [f"--keyring={UBUNTU_KEYRING}", "--components=main,universe"]
+    included = ",".join(" ".join(packages).split())
+    return ["mmdebstrap", "--quiet", "--variant=minbase", "--skip=cleanup/apt/lists", f"--include={included}", *options, suite]
 
 
 def path(suite: str = SUITE) -> Path:
@@ -92,7 +102,7 @@ def path(suite: str = SUITE) -> Path:
 
 
 def edge_suite() -> str:
-    """The Debian release of the edge host: ``KIT_EDGE_SUITE``, else that of all hosts."""
+    """The Debian or Ubuntu release of the edge host: ``KIT_EDGE_SUITE``, else that of all hosts."""
     return os.environ.get("KIT_EDGE_SUITE", SUITE)
 
 
@@ -110,10 +120,28 @@ def ensure(suite: str = SUITE) -> Path:
     log = CACHE / "image.log"
     CACHE.mkdir(parents=True, exist_ok=True)
     log.unlink(missing_ok=True)
+    if suite in UBUNTU:
+        _fetch_ubuntu_key(suite)
     if run_in_group("image", log, *recipe(suite), str(new)) != 0:
         raise KitError("lab: the hosts' image could not be built", seen=tail(log), next="check that apt works on this machine")
     new.rename(image)
     return image
+
+
+def _fetch_ubuntu_key(suite: str) -> None:
+    """Put the key of Ubuntu's archive where the recipe wants it. The package it comes in is unpacked, not run, and not trusted."""
+    insecure = ('Acquire::AllowInsecureRepositories "true"', 'APT::Get::AllowUnauthenticated "true"')
+    with tempfile.TemporaryDirectory() as folder:
+        package, home = Path(folder, "package"), Path(folder, "gnupg")
+        home.mkdir(mode=0o700)
+        options = ["--variant=extract", "--include=ubuntu-keyring", *(f"--aptopt={option}" for option in insecure)]
+        run("mmdebstrap", "--quiet", *options, suite, str(package), timeout_s=300)
+        every = package / "usr/share/keyrings/ubuntu-archive-keyring.gpg"
+        gpg = ("gpg", "--homedir", str(home), "--batch", "--quiet", "--no-default-keyring", "--keyring", str(every))
+        UBUNTU_KEYRING.unlink(missing_ok=True)
+        run(*gpg, "--output", str(UBUNTU_KEYRING), "--export", UBUNTU_KEY)
+    if not UBUNTU_KEYRING.exists():
+        raise KitError("lab: the key of Ubuntu's archive could not be had", seen=f"no key {UBUNTU_KEY} in its package")
 
 
 def _in_use(image: Path) -> bool:
