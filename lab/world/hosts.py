@@ -18,6 +18,8 @@ from lab.world.system import kill, log_file, processes, run, spawn, tail, wait_u
 OVERLAY_PARTS = ("upper", "work", "root")
 ARCHIVES = "/var/cache/apt/archives"
 LISTS = "/var/lib/apt/lists"
+# Releases with systemd 258 or later, which boots in the unified control groups only, also where the machine has the old ones.
+UNIFIED = ("resolute",)
 
 
 @dataclass
@@ -74,13 +76,14 @@ class Host:
             self.binds.append((kept, inside))
 
     def release(self) -> str:
-        """Its Debian release: apt's lists of one are of no use to another."""
+        """Its release of Debian or Ubuntu: apt's lists of one are of no use to another."""
         lines = (self.root / "etc/os-release").read_text(encoding="utf-8").splitlines()
         return next(line.removeprefix("VERSION_CODENAME=") for line in lines if line.startswith("VERSION_CODENAME="))
 
     def boot(self) -> None:
         """Start its systemd. Its network namespace is empty until its links are plugged in."""
-        spawn(self.name, *self._nspawn(), "--private-network", "--boot")
+        hierarchy = ("env", "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1") if self.release() in UNIFIED else ()
+        spawn(self.name, *hierarchy, *self._nspawn(), "--private-network", "--boot")
 
     def lose_power(self) -> None:
         """End everything that runs in it, at once; its layer stays mounted, as a disk keeps what was written to it."""

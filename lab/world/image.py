@@ -34,13 +34,13 @@ DAY_S = 86_400
 
 # The first two lines are what any small Debian server has, python3-apt being what Ansible's apt module needs in check
 # mode; the third is what the lab's internet and the Miracle Service stand-in run, and the databases of tests/databases; the
-# fourth is what single tests switch on or run: UPnP on the router, another DNS provider, a moved clock, a grader of TLS.
+# fourth is what single tests switch on or run: UPnP on the router, another DNS provider, a moved clock, a grader, a firewall.
 # nginx is absent: the roles install it.
 IMAGE_PACKAGES = (
     "ca-certificates curl dbus iproute2 nftables openssh-server openssl procps",
     "python3 python3-apt python3-venv systemd systemd-sysv",
     "bind9 bind9-dnsutils pebble mariadb-server postgresql",
-    "miniupnpd-nftables pdns-server pdns-backend-sqlite3 faketime testssl.sh",
+    "miniupnpd-nftables pdns-server pdns-backend-sqlite3 faketime testssl.sh ufw",
 )
 
 # A daemon runs only where the lab starts it; apt's own timers would hold its lock just when a role needs it.
@@ -129,7 +129,7 @@ def ensure(suite: str = SUITE) -> Path:
 
 
 def _fetch_ubuntu_key(suite: str) -> None:
-    """Put the key of Ubuntu's archive where the recipe wants it. The package it comes in is unpacked, not run, and not trusted."""
+    """Put the key of Ubuntu's archive where the recipe wants it. The package it comes in is unpacked and not trusted."""
     insecure = ('Acquire::AllowInsecureRepositories "true"', 'APT::Get::AllowUnauthenticated "true"')
     with tempfile.TemporaryDirectory() as folder:
         package, home = Path(folder, "package"), Path(folder, "gnupg")
