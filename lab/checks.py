@@ -63,7 +63,7 @@ TESTS: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
     "P12": ("a proxied record", "the Cloudflare look-alike", _CHECKS, ("test_a_proxied_record",)),
     "P13": ("another TTL", "the lab's BIND", _LAB, ("test_every_fault_at_once_is_seen_and_nothing_is_changed",)),
     "P14": (
-        "another program on port 80; a challenge answered by somebody else",
+        "another program on port 80; a challenge answered by somebody else; the edge host's own firewall",
         "the lab's edge host and nginx",
         _LAB,
         (

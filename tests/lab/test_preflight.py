@@ -172,8 +172,14 @@ def test_a_redirected_challenge_and_a_forward_to_the_windows_server_are_seen(sit
         found = seen(site)
     assert found["P14"]["severity"] == "fatal", run.text
     assert (found["P15"]["severity"], "to names only" in found["P15"]["seen"]) == ("error", True), run.text
-    with site.broken("router", moved, f"nft delete table ip other; {NO_FORWARDS[2]}"):
+    firewall = (
+        "edge",
+        "ufw allow 22/tcp && ufw allow 'WWW Secure' && ufw --force enable",
+        "ufw --force reset && nft flush ruleset",
+    )
+    with site.broken("router", moved, f"nft delete table ip other; {NO_FORWARDS[2]}"), site.broken(*firewall):
         run = look(site)
         found = seen(site)
     assert (run.code, found["P16"]["severity"]) == (2, "error"), run.text
     assert "somebody else's rule holds the port" in found["P16"]["remedy"]
+    assert found["P14"]["remedy"] == "on the edge host: ufw allow 80/tcp", run.text

@@ -274,6 +274,29 @@ def _output(*command: str, text: str = "") -> str:
         return ""
 
 
+def ufw() -> list[int] | None:
+    """Which of the ports 80 and 443 Ubuntu's firewall lets everybody reach; None where it is off, or not to be asked."""
+    said = _output("env", "LC_ALL=C", "ufw", "status", "verbose")
+    if "Status: active" not in said:
+        return None
+    if "allow (incoming)" in said:
+        return [80, 443]
+    opened = re.findall(r"^(.+?)\s+(?:ALLOW|LIMIT)(?: IN)?\s+Anywhere", said, re.MULTILINE)
+    return [port for port in (80, 443) if any(port in ports for name in opened for ports in _ufw_ports(name))]
+
+
+def _ufw_ports(name: str) -> list[range]:
+    """The TCP ports behind the first column of ``ufw status``: numbers, or a service that ufw knows by name."""
+    name = re.sub(r" \(v6\)| on \S+", "", name)
+    if name == "Anywhere":
+        return [range(65536)]
+    if not re.fullmatch(r"[\d:,]+(/\w+)?", name):
+        name = _output("env", "LC_ALL=C", "ufw", "app", "info", name).partition("Port")[2].partition(":")[2]
+    lists = (ports for ports, proto in re.findall(r"([\d:,]+)(/\w+)?", name) if proto != "/udp")
+    spans = (span for ports in lists for span in re.findall(r"(\d+)(?::(\d+))?", ports))
+    return [range(int(first), int(last or first) + 1) for first, last in spans]
+
+
 def on_host(asked: dict[str, Any]) -> dict[str, Any]:
     """All facts of the edge host, for the options of the role's module ``preflight_host``."""
     fqdn, ours = asked["fqdn"], {str(port): owners(port) for port in (80, 443)}
@@ -282,6 +305,7 @@ def on_host(asked: dict[str, Any]) -> dict[str, Any]:
     facts: dict[str, Any] = {
         "now": time.time(),
         "ports": ours,
+        "ufw": ufw(),
         "room": {folder: room(folder) for folder in asked["folders"]},
         "addresses": own_addresses(),
         "hops": hops(asked["way_to"]) if asked["way_to"] else [],

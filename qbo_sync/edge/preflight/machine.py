@@ -16,6 +16,8 @@ def checks(host: Mapping[str, Any], fqdn: str) -> Iterator[Check]:
     """Everything about the host itself; ``skew_s`` and ``disk_mib`` were added to the facts by whoever asked for them."""
     for port, programs in host["ports"].items():
         yield port_is_free(port, programs)
+    if host["ufw"] is not None:
+        yield firewall_lets_in(host["ufw"])
     if host["ports"]["80"] == OURS:
         yield answers_challenges(host["challenges"])
     for folder, free in host["room"].items():
@@ -35,6 +37,16 @@ def port_is_free(port: str, programs: list[str]) -> Check:
     named = ", ".join("a program that cannot be seen" if name == "?" else name for name in programs)
     remedy = "move that program to another port or machine, or name another edge host"
     return check("P14", "fatal", f"{named} listens on port {port}", remedy, title=title)
+
+
+def firewall_lets_in(opened: list[int]) -> Check:
+    """P14: ufw, where it is on, lets everybody reach the ports."""
+    title = "the edge host's own firewall lets people in"
+    shut = [str(port) for port in (80, 443) if port not in opened]
+    if not shut:
+        return check("P14", "ok", "ufw lets everybody reach 80 and 443", title=title)
+    remedy = f"on the edge host: ufw allow {','.join(shut)}/tcp"
+    return check("P14", "error", f"ufw is on and has no rule that lets everybody reach {' and '.join(shut)}", remedy, title=title)
 
 
 def answers_challenges(answers: Mapping[str, Mapping[str, Any]]) -> Check:

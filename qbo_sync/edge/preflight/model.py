@@ -107,8 +107,8 @@ CATALOGUE: Mapping[str, Kind] = {
         "nothing: the kit sets it; until then the world may keep the old record as long as the old TTL says",
     ),
     "P14": Kind(
-        "the ports are free for nginx, and it answers challenges",
-        "who listens on the edge host; a file of a random name, laid where challenges go for as long as it is fetched",
+        "the ports are free for nginx and open, and it answers challenges",
+        "who listens on the edge host; ufw, if it is on; a file of a random name, laid where challenges go while it is fetched",
         "fatal",
         "move the other program to another port or machine, or take another edge host",
     ),

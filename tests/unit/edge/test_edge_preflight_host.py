@@ -115,6 +115,66 @@ def test_p14_a_challenge_is_answered_and_leaves_nothing(serve: Callable[..., int
     assert list(folder.iterdir()) == []
 
 
+UFW_STATUS = """Status: active
+Logging: on (low)
+Default: {default} (incoming), allow (outgoing), deny (routed)
+New profiles: skip
+
+To                         Action      From
+--                         ------      ----
+22/tcp                     ALLOW IN    Anywhere
+{rule}
+22/tcp (v6)                ALLOW IN    Anywhere (v6)
+"""
+UFW = """#!/bin/sh
+[ "$1" = status ] && exec cat {folder}/status
+printf 'Profile: %s\\nTitle: Port of call\\n\\nPorts:\\n  80,443/tcp\\n' "$3"
+"""
+
+
+@pytest.fixture
+def ufw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """A program of that name that says what the real one was seen to say."""
+    (tmp_path / "ufw").write_text(UFW.format(folder=tmp_path))
+    (tmp_path / "ufw").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+
+    def says(text: str) -> None:
+        (tmp_path / "status").write_text(text)
+
+    return says
+
+
+@pytest.mark.parametrize(
+    ("rule", "shut"),
+    [
+        ("80,443/tcp                 ALLOW IN    Anywhere", []),
+        ("WWW Full                   ALLOW IN    Anywhere", []),
+        ("WWW Full (v6)              ALLOW IN    Anywhere (v6)", []),
+        ("80:443/tcp                 LIMIT IN    Anywhere", []),
+        ("443 on eth0                ALLOW IN    Anywhere", ["80"]),
+        ("80,443/udp                 ALLOW IN    Anywhere", ["80", "443"]),
+        ("80,443/tcp                 ALLOW IN    10.0.0.0/8", ["80", "443"]),
+        ("8080,1443/tcp              ALLOW IN    Anywhere", ["80", "443"]),
+        ("80/tcp                     DENY IN     Anywhere", ["80", "443"]),
+    ],
+)
+def test_p14_a_firewall_on_the_edge_host_is_seen(ufw: Callable[[str], None], rule: str, shut: list[str]) -> None:
+    ufw(UFW_STATUS.format(default="deny", rule=rule))
+    opened = look.ufw()
+    assert opened is not None
+    check = machine.firewall_lets_in(opened)
+    assert (check.severity, check.mended_by) == ("error" if shut else "ok", "")
+    assert check.remedy == (f"on the edge host: ufw allow {','.join(shut)}/tcp" if shut else "")
+
+
+def test_p14_a_firewall_that_is_off_or_lets_everything_in_is_no_matter(ufw: Callable[[str], None]) -> None:
+    ufw("Status: inactive\n")
+    assert look.ufw() is None
+    ufw(UFW_STATUS.format(default="allow", rule=""))
+    assert look.ufw() == [80, 443]
+
+
 @pytest.mark.parametrize(
     ("handler", "seen"),
     [
