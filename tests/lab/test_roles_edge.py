@@ -134,6 +134,8 @@ def test_a_forced_renewal_reaches_the_observer_and_no_request_fails(edge_site: E
     assert after != before
     assert after == newest_serial(edge_site)
     assert set(answers) == {"200"}, answers
+    state = json.loads(edge_site.on("edge", f"cat /var/lib/qbo-kit/certificate/{FQDN}.json"))
+    assert state["served"]["serial"].lower() == after.partition("=")[2].lower()  # monitoring knows it at once
 
 
 def test_the_timers_own_unit_renews_when_a_certificate_is_due(edge_site: EdgeSite) -> None:
@@ -190,15 +192,16 @@ def test_a_key_that_does_not_belong_to_the_certificate_is_never_served(edge_site
 
 
 def test_no_order_is_spent_on_a_host_that_cannot_answer(edge_site: EdgeSite) -> None:
-    orders = "ls /etc/letsencrypt/live"
+    other, orders = f"other.{FQDN.split('.', 1)[1]}", "ls /etc/letsencrypt/live"
     before = edge_site.on("edge", orders)
-    run = edge_site.roles("certificate", certificate_fqdn=f"other.{FQDN.split('.', 1)[1]}")
+    run = edge_site.roles("certificate", certificate_fqdn=other)
     try:
         assert run.code != 0
         assert "so the CA was not asked" in run.flat, run.text
         assert edge_site.on("edge", orders) == before
     finally:
-        edge_site.on("edge", f"rm -f /etc/letsencrypt/renewal-hooks/deploy/qbo-kit-other.{FQDN.split('.', 1)[1]}")
+        left = f"/etc/letsencrypt/renewal-hooks/deploy/qbo-kit-{other} /etc/qbo-kit/certificate/{other}"
+        edge_site.on("edge", f"rm -r {left}")
         edge_site.build("certificate")
 
 

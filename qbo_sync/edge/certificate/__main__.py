@@ -40,7 +40,9 @@ def renew(settings: Settings, asked: argparse.Namespace) -> tuple[dict[str, Any]
 def deploy(settings: Settings, asked: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
     """certbot's deploy hook, and the way to try again by hand."""
     lineage = asked.lineage or settings.lineage
-    return {"changed": stable.serve(settings.name, lineage, settings.directory, check=asked.check)}, []
+    if asked.check:
+        return {"changed": stable.serve(settings.name, lineage, settings.directory, check=True)}, []
+    return {"changed": watch.deploy(settings, lineage)}, []
 
 
 def tell(settings: Settings, asked: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:

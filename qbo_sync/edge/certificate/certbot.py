@@ -63,16 +63,6 @@ def _raised(began: float) -> str:
     return f"{found[-1]}\n" if found else ""
 
 
-def server_of(lineage: Path) -> str:
-    """The ACME directory that the lineage's certificate came from, as certbot wrote it down; empty when there is none."""
-    conf = lineage.parents[1] / "renewal" / f"{lineage.name}.conf"
-    try:
-        lines = conf.read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return ""
-    return next((line.partition("=")[2].strip() for line in lines if line.partition("=")[0].strip() == "server"), "")
-
-
 def _challenge(settings: Settings) -> list[str]:
     challenge = settings.challenge
     if challenge.kind == "http":

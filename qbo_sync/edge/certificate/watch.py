@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -49,18 +49,40 @@ def run(settings: Settings, *, at_once: bool = False, force: bool = False) -> tu
     return state, [text for key, text in troubles.items() if not key.startswith(NOTICE)]
 
 
+def deploy(settings: Settings, lineage: Path) -> bool:
+    """What certbot's hook does: have a new certificate served, and the state say so; whether another one is served now.
+
+    Within a look the look itself keeps the state. This is for whoever calls certbot by hand.
+    """
+    changed = stable.serve(settings.name, lineage, settings.directory)
+    with _alone(settings.store, wait=False) as alone:
+        state = record.read(settings.state_file)
+        if alone and state:
+            _note_served(settings, state)
+            with suppress(OSError):  # it is served, which is what counts; a full disk is told by the next look
+                record.write(settings.state_file, state)
+    return changed
+
+
 @contextmanager
-def _alone(store: Path) -> Iterator[None]:
-    """One run at a time, by hand or by timer; the next one waits. A full disk is no reason not to look."""
+def _alone(store: Path, *, wait: bool = True) -> Iterator[bool]:
+    """One run at a time, by hand or by timer; the next one waits, or is told that it is not alone.
+
+    A full disk is no reason not to look.
+    """
     try:
         store.mkdir(mode=0o755, parents=True, exist_ok=True)
         lock = (store / ".lock").open("a")
     except OSError:
-        yield
+        yield True
         return
     with lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            yield False
+            return
+        yield True
 
 
 def _renew(settings: Settings, state: State, troubles: dict[str, str], *, force: bool) -> None:
@@ -109,6 +131,10 @@ def _serve(settings: Settings, state: State, troubles: dict[str, str]) -> None:
     except (KitError, OSError, ValueError) as error:
         if (settings.lineage / stable.FILES[0]).exists():  # without any, the order's own problem says it all
             troubles["serve"] = f"{settings.name}: {error}"
+    _note_served(settings, state)
+
+
+def _note_served(settings: Settings, state: State) -> None:
     der = stable.served(settings.name)
     found = stable.describe(der) if der else None
     state["served"] = record.describe(found, time.time())

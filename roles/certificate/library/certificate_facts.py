@@ -61,11 +61,11 @@ def describe(path: Path) -> dict[str, Any]:
     }
 
 
-def renewal_server(path: Path) -> str:
-    """The ACME directory that certbot will renew this lineage from."""
+def kept(path: Path, option: str) -> str:
+    """What certbot kept of the lineage's last order, by which it renews when it is called by hand; empty when there is none."""
     if not path.is_file():
         return ""
-    match = re.search(r"^server\s*=\s*(\S+)", path.read_text(encoding="utf-8"), re.MULTILINE)
+    match = re.search(rf"^{option}\s*=\s*(\S+)", path.read_text(encoding="utf-8"), re.MULTILINE)
     return match[1] if match else ""
 
 
@@ -77,9 +77,11 @@ def same(one: Path, other: Path) -> bool:
 def look(name: str, directory: Path, config_dir: Path, folder: str = "", store: Path = Path("/nowhere")) -> dict[str, Any]:
     """Everything the role decides on."""
     lineage = (Path(folder) if folder else config_dir / "live" / name) / "fullchain.pem"
+    conf = config_dir / "renewal" / f"{name}.conf"
     return {
         "lineage": describe(lineage),
-        "server": renewal_server(config_dir / "renewal" / f"{name}.conf"),
+        "server": kept(conf, "server"),
+        "authenticator": kept(conf, "authenticator"),
         "deployed": same(lineage, directory / "fullchain.pem"),
         "recorded": (store / f"{name}.json").is_file(),
         "own_directory": directory.is_dir() and not directory.is_symlink(),
