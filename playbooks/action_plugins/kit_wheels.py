@@ -18,34 +18,19 @@ In check mode nothing is collected, copied or made.
 
 from __future__ import annotations
 
-import json
-import shlex
 from pathlib import Path
 from typing import Any, ClassVar
 
 from qbo_sync.edge import wheels
-from qbo_sync.edge.action import KitAction
-from qbo_sync.errors import KitError
+from qbo_sync.edge.action import WheelAction
 
 ROOT = "/opt/qbo-kit"
-
-PROBE = """\
-import json, os, platform, sys
-try:
-    link = os.readlink(sys.argv[1])
-except OSError:
-    link = ""
-print(json.dumps({
-    "python": "%d.%d" % sys.version_info[:2], "machine": platform.machine(), "glibc": platform.libc_ver()[1], "link": link,
-}))
-"""
 
 INSTALL = """\
 set -eu
 umask 022
 new={root}/versions/{name}-{fingerprint}
-mkdir -p {root}/versions {tmp}/wheels
-for archive in {tmp}/*.tar; do tar -xf "$archive" -C {tmp}/wheels; done
+mkdir -p {root}/versions
 python3 -m venv --clear "$new"
 "$new/bin/python" -m pip install --quiet --no-index --no-deps --disable-pip-version-check {tmp}/wheels/*.whl
 old=$(readlink {root}/{name} || true)
@@ -59,10 +44,9 @@ done
 REMOVE = "rm -rf {root}/{name} {root}/versions/{name}-* && rmdir --ignore-fail-on-non-empty {root}/versions {root}"
 
 
-class ActionModule(KitAction):
+class ActionModule(WheelAction):
     """See the module's docstring."""
 
-    _requires_connection = True
     arguments: ClassVar[dict[str, Any]] = {
         "name": {"type": "str", "required": True},
         "requirements": {"type": "list", "elements": "str", "default": []},
@@ -75,15 +59,13 @@ class ActionModule(KitAction):
     def work(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """Compare the version that is there with the one wanted, and make it so."""
         name = arguments["name"]
-        seen = json.loads(self._remote(f"python3 -c {shlex.quote(PROBE)} {ROOT}/{name}", "look at the host's Python"))
-        link = seen.pop("link")
+        target, link = self.look_at_python(f"{ROOT}/{name}")
         if arguments["state"] == "absent":
             if link and not self.check_mode:
-                self._remote(REMOVE.format(root=ROOT, name=name), f"remove {name}")
+                self.remote(REMOVE.format(root=ROOT, name=name), f"remove {name}")
             return {"changed": bool(link)}
         software = self._software(arguments)
         cache = Path(arguments["cache"]).expanduser()
-        target = wheels.Target(**seen)
         bundle = wheels.planned(software, target, cache) if self.check_mode else wheels.collect(software, target, cache)
         wanted = f"{ROOT}/versions/{name}-{bundle.fingerprint}" if wheels.is_collected(bundle) else "a version not collected yet"
         if link != wanted and not self.check_mode:
@@ -101,23 +83,6 @@ class ActionModule(KitAction):
         )
 
     def _install(self, name: str, bundle: wheels.Bundle) -> None:
-        tmp = self._make_tmp_path()
-        try:
-            for path in bundle.files:
-                self._transfer_file(str(path), self._connection._shell.join_path(tmp, path.name))
-            script = INSTALL.format(root=ROOT, name=name, fingerprint=bundle.fingerprint, tmp=tmp.rstrip("/"))
-            self._remote(script, f"install {name} into {ROOT}/{name}")
-        finally:
-            self._remove_tmp_path(tmp, force=True)
-
-    def _remote(self, command: str, purpose: str) -> str:
-        """Run a command on the host and return its standard output."""
-        done = self._low_level_execute_command(command, executable="/bin/sh")
-        if done["rc"] != 0:
-            raise KitError(
-                f"could not {purpose}",
-                seen=(done["stderr"] or done["stdout"]).strip()[-600:],
-                next="the host must be Debian with python3 and python3-venv and room under /opt; mend that and run this again",
-                site=self.site,
-            )
-        return str(done["stdout"])
+        with self.wheels_there(bundle) as tmp:
+            script = INSTALL.format(root=ROOT, name=name, fingerprint=bundle.fingerprint, tmp=tmp)
+            self.remote(script, f"install {name} into {ROOT}/{name}")

@@ -7,7 +7,8 @@ before and after. Where the work happens depends on what the router answers to:
 * ``openwrt``, ``vyos``: here, in a process of its own, over pyinfra's SSH to the router (delegate the task to it), which is given
   the same address, user, key and options as Ansible's own connection.
 * ``routeros``: here, over the router's REST API.
-* ``upnp``: on the edge host, by the program in ``/opt/qbo-kit/forward``.
+* ``upnp``: on the edge host, by the program in ``/opt/qbo-kit/forward``. While it is not there, or not the present one, whatever
+  only asks lends the host the program for as long as that takes.
 
 What a change replaced is kept as a snapshot; ``state: restored`` puts it back, once, unless somebody changed our rules since.
 ``state: asked`` changes nothing and returns ``wan_address``, the router's own address towards the internet. ``state: looked``,
@@ -29,20 +30,29 @@ from typing import Any, ClassVar
 
 from ansible.errors import AnsibleConnectionFailure
 
-from qbo_sync.edge import router, snapshots
-from qbo_sync.edge.action import KitAction
+from qbo_sync.edge import router, snapshots, wheels
+from qbo_sync.edge.action import WheelAction
 from qbo_sync.edge.router import job
 from qbo_sync.errors import KitError
 
 STEP = "port_forward"
-PROGRAM = "/opt/qbo-kit/forward/bin/python -m qbo_sync.edge.router.on_edge"
+LINK = "/opt/qbo-kit/forward"
+CHECKOUT = Path(__file__).resolve().parents[2]
+# As roles/port_forward/tasks/install.yml installs it.
+SOFTWARE = wheels.Software("forward", ("miniupnpc",), CHECKOUT / "constraints.txt", CHECKOUT)
+MODULE = "qbo_sync.edge.router.on_edge"
+# A wheel is a zip archive, and both of these are only unpacked to be used.
+LENT = """\
+set -eu
+for wheel in {folder}/wheels/*.whl; do python3 -m zipfile -e "$wheel" {folder}/program; done
+PYTHONPATH={folder}/program PYTHONDONTWRITEBYTECODE=1 exec python3 -m {module}
+"""
 MEMORY = "/var/lib/qbo-kit/forward/{site}.json"
 
 
-class ActionModule(KitAction):
+class ActionModule(WheelAction):
     """See the module's docstring."""
 
-    _requires_connection = True
     arguments: ClassVar[dict[str, Any]] = {
         "state": {"type": "str", "choices": list(job.STATES), "default": "present"},
         "provider": {"type": "str", "required": True},
@@ -56,10 +66,12 @@ class ActionModule(KitAction):
         "api_user": {"type": "str", "default": ""},
         "api_password_file": {"type": "str", "default": ""},
         "api_ca_file": {"type": "str", "default": ""},
+        "wheel_directory": {"type": "str", "default": "~/.cache/qbo-kit/wheels"},
     }
 
     def work(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """Do the job where this router is reached."""
+        self._wheel_directory = Path(arguments["wheel_directory"]).expanduser()
         settings = router.Settings(
             wan_interface=arguments["wan_interface"],
             lan_network=arguments["lan_network"],
@@ -93,13 +105,7 @@ class ActionModule(KitAction):
 
     def _look(self, wanted: job.Job) -> dict[str, Any]:
         try:
-            # A check, too: an earlier program on the edge host, which knows no such state, must not take it for `absent`.
-            told = self._ask(replace(wanted, check=True))
-            if "foreign" not in told:
-                raise KitError(
-                    "the program on the edge host is an earlier one", next="the step port_forward brings the present one"
-                )
-            return told
+            return self._ask(wanted)
         except KitError as error:
             return {"changed": False, "problem": f"{error.what}: {error.seen}".rstrip(": "), "next": error.next}
         except AnsibleConnectionFailure as error:
@@ -176,35 +182,27 @@ class ActionModule(KitAction):
         return {**data, "ssh_config_file": str(config), "ssh_strict_host_key_checking": strict}
 
     def _on_the_edge_host(self, wanted: job.Job) -> dict[str, Any]:
-        there = self._low_level_execute_command(f"test -x {PROGRAM.partition(' ')[0]}")["rc"] == 0
-        if not there and wanted.state in job.ASKS:
-            raise KitError(
-                "the program that asks the router is not on the edge host yet",
-                next="the step port_forward brings it there"
-                if wanted.state == "looked"
-                else "run it without --check once, or with -e site_address=ADDRESS",
-            )
-        if not there and (self.check_mode or wanted.state == "absent"):
-            return self._not_asked(wanted)
-        done = self._low_level_execute_command(PROGRAM, in_data=json.dumps(wanted.dump()).encode())
+        target, link = self.look_at_python(LINK)
+        if wanted.state == "absent" and not link:
+            return _never_asked()
+        document = json.dumps(wanted.dump())
+        if not (wanted.check or wanted.state in job.ASKS):
+            return self._said(f"{LINK}/bin/python -m {MODULE}", document)
+        bundle = wheels.collect(SOFTWARE, target, self._wheel_directory)
+        if link.endswith(bundle.fingerprint):
+            return self._said(f"{LINK}/bin/python -m {MODULE}", document)
+        with self.wheels_there(bundle) as folder:
+            return self._said(f"sh -c {shlex.quote(LENT.format(folder=folder, module=MODULE))}", document)
+
+    def _said(self, command: str, document: str) -> dict[str, Any]:
+        done = self._low_level_execute_command(command, in_data=document.encode())
         return job.outcome(str(done["stdout"]), str(done["stderr"]))
 
-    def _not_asked(self, wanted: job.Job) -> dict[str, Any]:
-        """Without the program nothing was ever asked of the router, and in check mode nothing is installed to ask it now."""
-        asks = [] if wanted.state == "absent" else router.forwards(wanted.site, wanted.address, wanted.ports)
-        lines = [str(forward) for forward in asks]
-        return {
-            "changed": bool(asks),
-            "stood": [],
-            "router": "not asked yet",
-            "text": "",
-            "left": len(asks),
-            "forwards": lines,
-            "given": [],
-            "taken": [],
-            "attention": ["the program that asks the router is not on the edge host yet"] if asks else [],
-            "diff": {"before": "", "after": "".join(f"{line}\n" for line in lines)},
-        }
+
+def _never_asked() -> dict[str, Any]:
+    """The outcome of taking away where the program never was: nothing was ever asked of this router."""
+    nothing: dict[str, list[str]] = {name: [] for name in ("stood", "forwards", "given", "taken", "attention")}
+    return {"changed": False, "router": "never asked", "text": "", "left": 0, **nothing, "diff": {"before": "", "after": ""}}
 
 
 def _options(arguments: Sequence[str]) -> Iterator[tuple[str, str]]:

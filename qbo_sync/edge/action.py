@@ -10,14 +10,15 @@ import base64
 import json
 import shlex
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
-from qbo_sync.edge import host_files
+from qbo_sync.edge import host_files, wheels
 from qbo_sync.errors import KitError, Waiting
 
 # The only variables without a role's prefix, and what each one is (roles/README.md has the same list).
@@ -128,6 +129,56 @@ class CarryingAction(KitAction):
         wanted = [folder_entry(str(Path(folder).parent), "0700"), folder_entry(folder, "0700")]
         wanted += [file_entry(f"{folder}/{name}", files[name], "0600", secret=True) for name in named]
         return self.carry([*wanted, {"dest": folder, "state": "only", "names": named}])
+
+
+class WheelAction(KitAction):
+    """An action whose program comes to the host as wheels."""
+
+    _requires_connection = True
+
+    def look_at_python(self, link: str) -> tuple[wheels.Target, str]:
+        """What wheels must fit on the host, and where a link there leads (empty: nowhere)."""
+        seen = json.loads(self.remote(f"python3 -c {shlex.quote(_PYTHON_PROBE)} {link}", "look at the host's Python"))
+        leads_to = seen.pop("link")
+        return wheels.Target(**seen), leads_to
+
+    @contextmanager
+    def wheels_there(self, bundle: wheels.Bundle) -> Iterator[str]:
+        """A folder of the host with the bundle's wheels in ``wheels/``, for as long as the block lasts."""
+        folder = self._make_tmp_path().rstrip("/")
+        try:
+            for path in bundle.files:
+                self._transfer_file(str(path), f"{folder}/{path.name}")
+            unpack = f'for archive in {folder}/*.tar; do tar -xf "$archive" -C {folder}/wheels || exit; done'
+            self.remote(f"mkdir {folder}/wheels; {unpack}", "unpack the wheels")
+            yield folder
+        finally:
+            self._remove_tmp_path(folder, force=True)
+
+    def remote(self, command: str, purpose: str) -> str:
+        """Run a command on the host and return its standard output. Raises :class:`KitError`."""
+        done = self._low_level_execute_command(command, executable="/bin/sh")
+        if done["rc"] != 0:
+            raise KitError(
+                f"could not {purpose}",
+                seen=(done["stderr"] or done["stdout"]).strip()[-600:],
+                next="the host must be Debian or Ubuntu with python3 and python3-venv and room under /opt; mend that and run this"
+                " again",
+                site=self.site,
+            )
+        return str(done["stdout"])
+
+
+_PYTHON_PROBE = """\
+import json, os, platform, sys
+try:
+    link = os.readlink(sys.argv[1])
+except OSError:
+    link = ""
+print(json.dumps({
+    "python": "%d.%d" % sys.version_info[:2], "machine": platform.machine(), "glibc": platform.libc_ver()[1], "link": link,
+}))
+"""
 
 
 def folder_entry(dest: str, mode: str, owner: str = "root", group: str = "root") -> dict[str, Any]:
