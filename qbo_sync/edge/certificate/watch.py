@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ RETRY = "qbo-kit-certbot-retry"
 AGAIN_S = 86400.0  # the same alert is repeated once a day
 # Keys of what is wrong: a passing failure that nobody is told yet; the end that comes near; the same with plenty of time left.
 QUIET, EXPIRY, NOTICE = "order, so far", "expiry", "notice"
+CALM = {"retry_at": None, "failures_in_a_row": 0, "problem": None}
 SLACK_S = 30.0  # systemd fires a little early or late
 # Days left at which somebody is told that a brought certificate runs out.
 BROUGHT_DAYS = (30, 7, 1)
@@ -35,33 +36,46 @@ def run(settings: Settings, *, at_once: bool = False, force: bool = False) -> tu
     """One look, with everything it leads to; the state as kept, and what is wrong (empty: all is well)."""
     with _alone(settings.store):
         now, state = time.time(), record.read(settings.state_file)
-        state |= {"name": settings.name, "source": settings.source, "checked_at": stamp(now)}
         troubles: dict[str, str] = {}
         if settings.source == "files":
-            state |= {"retry_at": None, "failures_in_a_row": 0, "problem": None}
+            state |= CALM
         elif at_once or now + SLACK_S >= moment(state.get("retry_at")):
             _renew(settings, state, troubles, force=force)
         elif state.get("problem"):
             troubles[_weight(state)] = state["problem"]
-        _serve(settings, state, troubles)
-        _expiry(settings, state, troubles)
-        _finish(settings, state, troubles)
+        _settle(settings, state, troubles)
     return state, [text for key, text in troubles.items() if not key.startswith(NOTICE)]
 
 
 def deploy(settings: Settings, lineage: Path) -> bool:
-    """What certbot's hook does: have a new certificate served, and the state say so; whether another one is served now.
+    """What certbot's hook does: have a new certificate served; whether another one is served now than before.
 
-    Within a look the look itself keeps the state. This is for whoever calls certbot by hand.
+    Within a look the look itself keeps the state. Whoever calls certbot by hand has it kept here, and what was wrong with orders
+    before is over.
     """
     changed = stable.serve(settings.name, lineage, settings.directory)
     with _alone(settings.store, wait=False) as alone:
         state = record.read(settings.state_file)
         if alone and state:
-            _note_served(settings, state)
-            with suppress(OSError):  # it is served, which is what counts; a full disk is told by the next look
-                record.write(settings.state_file, state)
+            if changed:
+                _calm(settings, state)
+            _settle(settings, state, {_weight(state): state["problem"]} if state.get("problem") else {})
     return changed
+
+
+def _settle(settings: Settings, state: State, troubles: dict[str, str]) -> None:
+    """What every look ends with, however it came to the certificate that is kept."""
+    state |= {"name": settings.name, "source": settings.source, "checked_at": stamp(time.time())}
+    _serve(settings, state, troubles)
+    _expiry(settings, state, troubles)
+    _finish(settings, state, troubles)
+
+
+def _calm(settings: Settings, state: State) -> None:
+    """No order fails any more."""
+    if state.get("retry_at") and settings.service:
+        _stop_retry()
+    state |= CALM
 
 
 @contextmanager
@@ -93,9 +107,7 @@ def _renew(settings: Settings, state: State, troubles: dict[str, str], *, force:
         outcome = order.Outcome(True, "", problems.of("disk" if error.errno == errno.ENOSPC else "unknown", str(error)))
     at, problem = stamp(time.time()), outcome.problem
     if problem is None:
-        if state.get("retry_at") and settings.service:
-            _stop_retry()
-        state |= {"retry_at": None, "failures_in_a_row": 0, "problem": None}
+        _calm(settings, state)
         if outcome.asked:
             state["last_attempt"] = {"at": at, "directory": outcome.directory, "outcome": "issued"}
             state["last_success"] = {"at": at, "directory": outcome.directory}
@@ -131,10 +143,6 @@ def _serve(settings: Settings, state: State, troubles: dict[str, str]) -> None:
     except (KitError, OSError, ValueError) as error:
         if (settings.lineage / stable.FILES[0]).exists():  # without any, the order's own problem says it all
             troubles["serve"] = f"{settings.name}: {error}"
-    _note_served(settings, state)
-
-
-def _note_served(settings: Settings, state: State) -> None:
     der = stable.served(settings.name)
     found = stable.describe(der) if der else None
     state["served"] = record.describe(found, time.time())
