@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -218,19 +218,25 @@ def wait(
     ttl: int | None = 3600,
     timeout_s: float = 300.0,
     interval_s: float = INTERVAL_S,
+    progress: Callable[[str], None] = lambda _: None,
 ) -> tuple[Answer, ...]:
     """Ask until every server answers ``address`` with the TTL (``None``: any), and return what they said.
 
-    ``address`` ``None`` waits for the name to have no A record. After ``timeout_s`` raises :class:`Unreachable` when not one
+    ``address`` ``None`` waits for the name to have no A record. ``progress`` is told whom is waited for, at first and whenever
+    that has changed. After ``timeout_s`` raises :class:`Unreachable` when not one
     server answered, else :class:`Waiting`; both tell what each server said last. They are asked once at least.
     """
-    deadline = time.monotonic() + timeout_s
+    deadline, told = time.monotonic() + timeout_s, ""
     while True:
         said = answers(servers, name)
-        if said and all(one.agrees(address, ttl) for one in said):
+        late = [str(one) for one in said if not one.agrees(address, ttl)]
+        if said and not late:
             return said
-        if time.monotonic() + interval_s > deadline:
+        left_s = deadline - time.monotonic()
+        if interval_s > left_s:
             break
+        if told != (told := "; ".join(late)):
+            progress(f"{len(late)} of {len(said)} name servers not yet, waiting up to {left_s:.0f} s: {told}")
         time.sleep(interval_s)
     wanted = f"{name} A {address}" + (f" with TTL {ttl}" if ttl is not None else "") if address else f"no A record at {name}"
     seen = "; ".join(str(one) for one in said)

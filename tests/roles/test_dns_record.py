@@ -157,7 +157,8 @@ def test_absent_leaves_somebody_elses_record(site: Control, provider: Provider) 
 
 def test_what_an_adopted_record_replaced_is_put_back_once(site: Control, provider: Provider) -> None:
     provider.add("A", "11.22.33.99")
-    site.role("dns_record", dns_record_adopt=True)
+    adopted = site.role("dns_record", dns_record_adopt=True)
+    assert f"acme: whoever asked for {NAME} before is told 11.22.33.99 until its TTL of 3600 s is over" in adopted.flat
     assert provider.records() == [("A", NAME, "11.22.33.44")]
     back = site.role("dns_record", "--diff", dns_record_state="restored")
     assert (back.code, back.count("changed")) == (0, 1), back.text

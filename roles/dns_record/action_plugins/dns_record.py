@@ -7,6 +7,7 @@ change replaced is kept as a snapshot; ``state: restored`` puts it back, once, u
 from __future__ import annotations
 
 from dataclasses import asdict, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
 from qbo_sync.edge import authoritative, dns, snapshots
@@ -50,7 +51,10 @@ class ActionModule(KitAction):
         outcome = self._change(provider, arguments)
         if outcome.changed and not self.check_mode:
             self._keep(provider, outcome)
-        result = {"changed": outcome.changed, "diff": _diff(outcome), "zone": outcome.zone.name}
+        attention = _old_answers(outcome, arguments["address"]) if arguments["state"] == "present" else []
+        for text in attention:
+            self._tell(text)
+        result = {"changed": outcome.changed, "diff": _diff(outcome), "zone": outcome.zone.name, "attention": attention}
         if arguments["state"] == "present" and not self.check_mode:
             try:
                 result["servers"] = self._wait(arguments, outcome)
@@ -95,9 +99,31 @@ class ActionModule(KitAction):
         """What each authoritative server answers; all of them tell the record, or an error says which does not."""
         servers = authoritative.servers(outcome.zone.name, resolver=arguments["resolver"], nameservers=arguments["nameservers"])
         said = authoritative.wait(
-            arguments["name"], arguments["address"], servers, ttl=arguments["ttl"], timeout_s=arguments["timeout_s"]
+            arguments["name"],
+            arguments["address"],
+            servers,
+            ttl=arguments["ttl"],
+            timeout_s=arguments["timeout_s"],
+            progress=self._tell,
         )
         return [str(answer) for answer in said]
+
+    def _tell(self, text: str) -> None:
+        """Say it now, to whoever sits before the run."""
+        self._display.display(f"{self.site}: {text}")
+
+
+def _old_answers(outcome: dns.Outcome, address: str) -> list[str]:
+    """Whom the world's resolvers go on to name, and how long: they keep the old answer for its TTL, whatever stands there now."""
+    old = [change.before for change in outcome.changes if change.before and change.before.content != address]
+    if not old:
+        return []
+    named, ttl = ", ".join(sorted(record.content for record in old)), max(record.ttl for record in old)
+    until = datetime.now(UTC) + timedelta(seconds=ttl)
+    return [
+        f"whoever asked for {outcome.before.name} before is told {named} until its TTL of {ttl} s is over, at the latest at"
+        f" {until.isoformat(timespec='minutes')}"
+    ]
 
 
 def _documents(snapshot: dns.Snapshot) -> list[dict[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 import pytest
 from edge_dns_server import DnsServer
@@ -23,7 +24,7 @@ def found(*servers: DnsServer) -> tuple[Server, ...]:
     return authoritative.servers(ZONE, nameservers=[server.at for server in servers])
 
 
-def wait(*servers: DnsServer, address: str | None = "11.22.33.10", **values: float) -> tuple[authoritative.Answer, ...]:
+def wait(*servers: DnsServer, address: str | None = "11.22.33.10", **values: Any) -> tuple[authoritative.Answer, ...]:
     return authoritative.wait(NAME, address, found(*servers), **{"timeout_s": 0, **values})
 
 
@@ -45,9 +46,13 @@ def test_one_server_behind_is_waited_for_and_named(name_server: DnsServer, secon
 def test_a_record_that_appears_while_waiting(name_server: DnsServer) -> None:
     timer = threading.Timer(0.3, name_server.set, (ZONE, zone("qbo 3600 IN A 11.22.33.10")))
     timer.start()
-    assert wait(name_server, timeout_s=20, interval_s=0.1)
+    told: list[str] = []
+    assert wait(name_server, timeout_s=20, interval_s=0.1, progress=told.append)
     timer.join()
     assert name_server.questions > 1
+    (line,) = told  # once, as long as the servers say the same
+    assert "1 of 1 name servers not yet, waiting up to 20 s: " in line
+    assert line.endswith("no A record")
 
 
 @pytest.mark.parametrize(
