@@ -13,7 +13,8 @@ ROLES = ("dns_record", "port_forward", "reverse_proxy", "certificate", "qbo_sync
 DRIFT = {
     "router": "nft delete table ip qbo_kit",
     "edge": "systemctl disable --now qbo-kit-certbot.timer; sed -i 's/32m/31m/' /etc/nginx/conf.d/qbo-kit.conf;"
-    " chmod 755 /etc/qbo-kit/tls; sed -i '$d' /etc/qbo-sync/lab.toml; rm /etc/letsencrypt/renewal-hooks/deploy/qbo-kit-*",
+    " chmod 755 /etc/qbo-kit/tls; sed -i '$d' /etc/qbo-sync/lab.toml; rm /etc/letsencrypt/renewal-hooks/deploy/qbo-kit-*;"
+    " echo >> /etc/qbo-kit/certificate/$(ls /etc/qbo-kit/certificate)/settings.json",
 }
 
 

@@ -1,6 +1,7 @@
 """Call the certificate program on the edge host: order where needed, lay at the stable path, see it served.
 
-Its words become the task's; ``changed`` says whether another certificate is served than before.
+Its words become the task's; ``changed`` says whether another certificate is served than before. ``expected`` is what check mode
+answers: whether one will be.
 """
 
 from __future__ import annotations
@@ -21,12 +22,13 @@ class ActionModule(KitAction):
         "program": {"type": "path", "required": True},
         "name": {"type": "str", "required": True},
         "force": {"type": "bool", "default": False},
+        "expected": {"type": "bool", "required": True},
     }
 
     def work(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """Run it and read its answer."""
         if self.check_mode:
-            return {"changed": True}
+            return {"changed": arguments["expected"]}
         force = ["--force"] if arguments["force"] else []
         command = [arguments["program"], "--name", arguments["name"], "--format", "json", "renew", "--now", *force]
         done = self._low_level_execute_command(shlex.join(command), executable="/bin/sh")
