@@ -7,8 +7,8 @@ before and after. Where the work happens depends on what the router answers to:
 * ``openwrt``, ``vyos``: here, in a process of its own, over pyinfra's SSH to the router (delegate the task to it), which is given
   the same address, user, key and options as Ansible's own connection.
 * ``routeros``: here, over the router's REST API.
-* ``upnp``: on the edge host, by the program in ``/opt/qbo-kit/forward``. While it is not there, or not the present one, whatever
-  only asks lends the host the program for as long as that takes.
+* ``upnp``: on the edge host, by the program in ``/opt/qbo-kit/forward``. Where it is not there, or an earlier one and the job
+  only asks, the host is lent the program for as long as that takes.
 
 What a change replaced is kept as a snapshot; ``state: restored`` puts it back, once, unless somebody changed our rules since.
 ``state: asked`` changes nothing and returns ``wan_address``, the router's own address towards the internet. ``state: looked``,
@@ -186,7 +186,8 @@ class ActionModule(WheelAction):
         if wanted.state == "absent" and not link:
             return _never_asked()
         document = json.dumps(wanted.dump())
-        if not (wanted.check or wanted.state in job.ASKS):
+        asks = wanted.check or wanted.state in job.ASKS
+        if link and not asks:
             return self._said(f"{LINK}/bin/python -m {MODULE}", document)
         bundle = wheels.collect(SOFTWARE, target, self._wheel_directory)
         if link.endswith(bundle.fingerprint):

@@ -82,8 +82,11 @@ def test_a_router_with_upnp_is_asked_by_the_edge_host_and_asked_again_when_it_fo
         places = "/opt/qbo-kit/forward /var/lib/qbo-kit/forward /etc/systemd/system/qbo-kit-forward-refresh.*"
         assert site.on("edge", f"ls -d {places} 2>/dev/null || true") == ""
         assert site.on("edge", "systemctl list-units --all --plain --no-legend 'qbo-kit-forward*'") == ""
+        back = forward(site, "upnp", port_forward_state="restored")
+        assert (back.code, "qbokit:lab" in site.on("router", "nft list table inet filter")) == (0, True), back.text
+        assert site.on("edge", "systemctl is-active qbo-kit-forward-refresh.timer") == "active"
         again = forward(site, "upnp", port_forward_state="absent")
-        assert (again.code, again.count("changed")) == (0, 0), again.text
+        assert (again.code, EDGE_LAN in site.on("router", "nft list table inet filter")) == (0, False), again.text
     finally:
         site.on("router", "systemctl disable --now miniupnpd.service 2>&1")
 
