@@ -4,7 +4,8 @@
 
 Every host of the group ``edge_hosts`` is a site; its router and its observer are those it names (``site_router``,
 ``site_observer``). ``--hosts`` narrows to hosts or groups by their inventory names, with or without ``ansible://`` in front,
-and ``--ansible-inventory`` is taken for ``--kit-inventory``. What is expected stands in ``expectations/*.yml``, as data.
+and ``--ansible-inventory`` is taken for ``--kit-inventory``. What is expected stands in ``expectations/*.yml``, as data, and
+follows the site's own variables (``expected.py``).
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ import functools
 import json
 import os
 import socket
-import string
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -22,8 +22,9 @@ from typing import Any
 
 import pytest
 import testinfra
-import yaml
 from testinfra.host import Host
+
+from tests.hosts.expected import variables
 
 HERE = Path(__file__).resolve().parent
 GROUPS = {"edge": "edge_hosts", "router": "routers", "observer": "observers"}
@@ -31,7 +32,7 @@ GROUPS = {"edge": "edge_hosts", "router": "routers", "observer": "observers"}
 
 @dataclass(frozen=True)
 class Target:
-    """One host in its part for one site. ``site`` holds the site's variables, ``edge`` is its edge host."""
+    """One host in its part for one site. ``site`` holds its variables and the roles' defaults, ``edge`` is its edge host."""
 
     host: Host
     edge: Host
@@ -55,6 +56,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
     As a check for monitoring it must not call OK what it could not even ask: that is *unknown*, exit code 3.
     """
+    config.addinivalue_line("markers", "each_wanted(argument=heading): runs once for every entry that the site is to have there")
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     if config.getoption("nagios", default=False):
         path = inventory_file(config)
@@ -112,42 +114,44 @@ def targets(config: pytest.Config, part: str) -> dict[str, Target]:
     only = narrowed(listed, config.getoption("hosts", default=None))
     found = {}
     for edge in sorted(members(listed, GROUPS["edge"])):
-        site = dict(listed["_meta"]["hostvars"][edge])
+        site = variables(listed["_meta"]["hostvars"][edge])
         if site["site_address"] == "auto":  # whatever it is at the moment: the record has to lead to the site
             site["site_address"] = socket.gethostbyname(site["site_fqdn"])
         name = edge if part == "edge" else site[f"site_{part}"]
         # A router of another make has none of the rules and units that the kit leaves on a Linux one.
-        ours = part != "router" or site.get("port_forward_provider", "nftables") == "nftables"
+        ours = part != "router" or site["port_forward_provider"] == "nftables"
         if ours and name in members(listed, GROUPS[part]) and (only is None or name in only):
             hosts = [testinfra.get_host(f"ansible://{host}?ansible_inventory={path}") for host in (name, edge)]
             found[f"{site['site_name']}:{name}"] = Target(*hosts, site)
     return found
 
 
-def expectations(name: str) -> list[tuple[str, Any]]:
-    """The entries of one file of expectations, each with its heading, so that a failure names one thing."""
-    content = yaml.safe_load((HERE / "expectations" / f"{name}.yml").read_text(encoding="utf-8"))
-    return [(heading, entry) for heading, entries in content.items() for entry in entries]
-
-
-def filled(entry: Any, site: dict[str, Any]) -> Any:
-    """An entry with the site's own values in place of ``${site_…}``."""
-    if isinstance(entry, str):
-        return string.Template(entry).substitute(site)
-    if isinstance(entry, list):
-        return [filled(part, site) for part in entry]
-    return {key: filled(value, site) for key, value in entry.items()} if isinstance(entry, dict) else entry
-
-
 def passes_through(site: dict[str, Any]) -> bool:
     """Whether visitors of other names are passed on to another web server of the site, still encrypted."""
-    return bool(site.get("reverse_proxy_pass_through_https"))
+    return bool(site["reverse_proxy_pass_through_https"])
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """One test per site for each part that a test asks for."""
+    """One test per site for each part that a test asks for, and with ``each_wanted`` per entry that this site is to have."""
     for part in GROUPS.keys() & set(metafunc.fixturenames):
         if not inventory_file(metafunc.config):
             pytest.skip("no inventory: pytest tests/hosts --kit-inventory inventory/SITE.yml")
         found = targets(metafunc.config, part)
-        metafunc.parametrize(part, list(found.values()), ids=list(found), scope="session")
+        marker = metafunc.definition.get_closest_marker("each_wanted")
+        if marker is None:
+            metafunc.parametrize(part, list(found.values()), ids=list(found), scope="session")
+            continue
+        [(argument, heading)] = marker.kwargs.items()
+        cases = []
+        for name, target in found.items():
+            entries = metafunc.module.wanted(heading, target.site)
+            cases += [pytest.param(target, entry, id=f"{name}-{called(entry)}") for entry in entries]
+            if not entries:
+                none = pytest.mark.skip(reason=f"expectations/*.yml have no `{heading}` for a site like this")
+                cases.append(pytest.param(target, None, id=f"{name}-none", marks=none))
+        metafunc.parametrize((part, argument), cases, scope="session")
+
+
+def called(entry: Any) -> str:
+    """What an entry is called in a test's name."""
+    return str(entry.get("path") or entry["name"]) if isinstance(entry, dict) else str(entry)

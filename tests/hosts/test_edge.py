@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import json
 import re
@@ -12,14 +13,11 @@ from typing import Any
 
 import pytest
 
-from tests.hosts.conftest import Target, expectations, filled, passes_through
+from tests.hosts.conftest import Target
+from tests.hosts.expected import expected
 
-EXPECTED = expectations("edge")
+wanted = functools.partial(expected, "edge")
 LISTENER = re.compile(r"^\S+\s+\d+\s+\d+\s+(?P<address>\S+):(?P<port>\d+)\s.*?\(\(\"(?P<program>[^\"]+)\"", re.MULTILINE)
-
-
-def wanted(heading: str) -> list[Any]:
-    return [entry for group, entry in EXPECTED if group == heading]
 
 
 def nginx_reader() -> ModuleType:
@@ -35,7 +33,6 @@ def nginx_reader() -> ModuleType:
 
 def check_file(target: Target, entry: dict[str, Any]) -> None:
     """A file is what it should be, belongs to whom it should, and may be read by nobody else."""
-    entry = filled(entry, target.site)
     seen = target.host.file(entry["path"])
     kind = {"symlink": seen.is_symlink, "directory": seen.is_directory, "file": seen.is_file}
     assert kind[entry["kind"]], f"{entry['path']} is no {entry['kind']}"
@@ -45,16 +42,15 @@ def check_file(target: Target, entry: dict[str, Any]) -> None:
 
 def check_unit(target: Target, name: str) -> None:
     """A unit runs, and will after the next boot."""
-    unit = filled(name, target.site)
-    found = target.host.run("systemctl is-active %s; systemctl is-enabled %s", unit, unit).stdout.split()
-    assert found == ["active", "enabled"], unit
+    found = target.host.run("systemctl is-active %s; systemctl is-enabled %s", name, name).stdout.split()
+    assert found == ["active", "enabled"], name
 
 
 def test_only_the_expected_sockets_can_be_reached(edge: Target) -> None:
     """Whatever listens beyond loopback is listed; nothing else does."""
     found = {(m["port"], m["program"], m["address"]) for m in LISTENER.finditer(edge.run("ss -Htlnp"))}
     reachable = {(int(port), program) for port, program, address in found if not address.startswith(("127.", "[::1]"))}
-    assert reachable == {(entry["port"], entry["program"]) for entry in wanted("reachable")}
+    assert reachable == {(entry["port"], entry["program"]) for entry in wanted("reachable", edge.site)}
 
 
 def test_nginx_serves_exactly_the_expected_names(edge: Target) -> None:
@@ -62,10 +58,7 @@ def test_nginx_serves_exactly_the_expected_names(edge: Target) -> None:
     reader = nginx_reader()
     found = reader.servers_of_dump(edge.run("nginx -T 2>/dev/null"))
     seen = {(tuple(block["names"]), tuple(at for at in block["listen"] if not at.startswith("["))) for block in found}
-    own, others = edge.site.get("reverse_proxy_pass_through_ports", (8022, 8023))
-    heading = "servers_passing_through" if passes_through(edge.site) else "servers"
-    blocks = [filled(entry, {**edge.site, "port_of_ours": own, "port_of_others": others}) for entry in wanted(heading)]
-    assert seen == {(tuple(block["names"]), tuple(block["listen"])) for block in blocks}
+    assert seen == {(tuple(block["names"]), tuple(block["listen"])) for block in wanted("servers", edge.site)}
 
 
 def test_nginx_runs_the_configuration_that_lies_there(edge: Target) -> None:
@@ -73,7 +66,7 @@ def test_nginx_runs_the_configuration_that_lies_there(edge: Target) -> None:
     edge.run("nginx -t -q")
 
 
-@pytest.mark.parametrize("unit", wanted("units"))
+@pytest.mark.each_wanted(unit="units")
 def test_a_unit_runs_now_and_after_the_next_boot(edge: Target, unit: str) -> None:
     check_unit(edge, unit)
 
@@ -81,7 +74,7 @@ def test_a_unit_runs_now_and_after_the_next_boot(edge: Target, unit: str) -> Non
 def test_no_unit_of_ours_is_unknown_or_has_failed(edge: Target) -> None:
     """What the kit installed on the host is listed, and nothing of it lies there broken."""
     listed = edge.run("systemctl list-unit-files --no-legend --full 'qbo-*'").splitlines()
-    known = {filled(name, edge.site) for heading in ("units", "own_units") for name in wanted(heading)}
+    known = {*wanted("units", edge.site), *wanted("own_units", edge.site)}
     assert {line.split()[0] for line in listed} <= known
     assert edge.run("systemctl list-units --failed --no-legend --plain 'qbo-*' nginx.service") == ""
 
@@ -89,11 +82,11 @@ def test_no_unit_of_ours_is_unknown_or_has_failed(edge: Target) -> None:
 def test_the_timers_are_due(edge: Target) -> None:
     """Exactly the kit's own timers run, and each has a next time."""
     found = json.loads(edge.run("systemctl list-timers --output json 'qbo-*'") or "[]")
-    assert {timer["unit"] for timer in found} == {unit for unit in wanted("units") if unit.endswith(".timer")}
+    assert {timer["unit"] for timer in found} == {unit for unit in wanted("units", edge.site) if unit.endswith(".timer")}
     assert [timer["unit"] for timer in found if not timer["next"]] == []
 
 
-@pytest.mark.parametrize("entry", wanted("files"), ids=lambda entry: entry["path"])
+@pytest.mark.each_wanted(entry="files")
 def test_a_file_belongs_to_its_owner(edge: Target, entry: dict[str, Any]) -> None:
     check_file(edge, entry)
 

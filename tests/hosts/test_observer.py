@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import ssl
 import time
@@ -11,14 +12,11 @@ from typing import Any
 import pytest
 
 from qbo_sync.edge import authoritative
-from tests.hosts.conftest import Target, expectations, passes_through
+from tests.hosts.conftest import Target, passes_through
+from tests.hosts.expected import expected
 
-EXPECTED = expectations("observer")
+wanted = functools.partial(expected, "observer")
 WRONG_NAME = "not-this-site.invalid"
-
-
-def wanted(heading: str) -> list[Any]:
-    return [entry for group, entry in EXPECTED if group == heading]
 
 
 def fetch(observer: Target, path: str, *options: str) -> str:
@@ -50,25 +48,26 @@ def test_the_name_leads_to_the_site_alone(observer: Target) -> None:
     assert found == {observer.site["site_address"]}
 
 
-def test_plain_http_is_sent_to_the_secure_address(observer: Target) -> None:
+@pytest.mark.each_wanted(path="redirected")
+def test_plain_http_is_sent_to_the_secure_address(observer: Target, path: str) -> None:
     """Typed without https, the address still works, and stays remembered."""
-    name = observer.site["site_fqdn"]
-    ask = "curl --silent --max-time 20 --output /dev/null --write-out '%%{http_code} %%{redirect_url}' http://%s/page?x=1"
-    assert observer.run(ask, name) in {f"{status} https://{name}/page?x=1" for status in (301, 308)}
+    address = f"{observer.site['site_fqdn']}{path}"
+    ask = "curl --silent --max-time 20 --output /dev/null --write-out '%%{http_code} %%{redirect_url}' %s"
+    assert observer.run(ask, f"http://{address}") in {f"{status} https://{address}" for status in (301, 308)}
 
 
-@pytest.mark.parametrize("page", wanted("pages"), ids=lambda page: page["path"])
+@pytest.mark.each_wanted(page="pages")
 def test_a_page_answers_under_a_valid_certificate(observer: Target, page: dict[str, Any]) -> None:
     check_page(observer, page)
 
 
-@pytest.mark.parametrize("header", wanted("headers"), ids=lambda header: header["name"])
+@pytest.mark.each_wanted(header="headers")
 def test_a_header_is_sent(observer: Target, header: dict[str, str]) -> None:
     answer = fetch(observer, "/", "--output /dev/null", "--dump-header -").lower()
     assert f"{header['name']}: {header['value']}".lower() in answer.splitlines()
 
 
-@pytest.mark.parametrize("name", wanted("hidden"))
+@pytest.mark.each_wanted(name="hidden")
 def test_a_header_is_not_sent(observer: Target, name: str) -> None:
     answer = fetch(observer, "/", "--output /dev/null", "--dump-header -").lower()
     assert not re.search(rf"^{name}:", answer, re.MULTILINE)
@@ -95,12 +94,12 @@ def test_the_newest_certificate_is_served(observer: Target) -> None:
     assert served(observer, "-serial") == newest
 
 
-def test_the_certificate_names_the_site_and_nothing_else(observer: Target) -> None:
-    names = re.findall(r"DNS:([^\s,]+)", served(observer, "-ext", "subjectAltName"))
-    assert names == [observer.site["site_fqdn"]]
+@pytest.mark.each_wanted(names="certificate_names")
+def test_the_certificate_names_the_site_and_nothing_else(observer: Target, names: list[str]) -> None:
+    assert re.findall(r"DNS:([^\s,]+)", served(observer, "-ext", "subjectAltName")) == names
 
 
-@pytest.mark.parametrize("days", wanted("days_left"))
+@pytest.mark.each_wanted(days="days_left")
 def test_the_certificate_has_time_left(observer: Target, days: int) -> None:
     """A renewal that keeps failing shows here long before visitors notice."""
     end = ssl.cert_time_to_seconds(served(observer, "-enddate").removeprefix("notAfter="))
@@ -125,17 +124,18 @@ with concurrent.futures.ThreadPoolExecutor(256) as pool:
 
 def test_exactly_the_expected_ports_answer(observer: Target, pytestconfig: pytest.Config) -> None:
     """Whatever the router or the edge host opens besides is a door that nobody watches."""
-    tried = " ".join(map(str, wanted("tried")))
+    tried = " ".join(map(str, wanted("tried", observer.site)))
     found = observer.run(f"python3 -c %s %s {tried}", SCAN, observer.site["site_address"])
     asked = {int(port) for port in pytestconfig.option.kit_open.split(",") if port}
-    assert set(map(int, found.split())) == {*wanted("open"), *asked}
+    asked |= {int(port) for port in observer.site.get("verify_open_ports", [])}  # the default says nothing else than `open`
+    assert set(map(int, found.split())) == {*wanted("open", observer.site), *asked}
 
 
-@pytest.mark.parametrize("ttl", wanted("ttl"))
+@pytest.mark.each_wanted(ttl="ttl")
 def test_every_name_server_gives_the_address_and_the_ttl(observer: Target, ttl: int) -> None:
     """Asked from the machine that runs this, at the zone's own servers: no resolver's memory in between."""
     site = observer.site
-    given = site.get("dns_record_nameservers", [])
-    servers = authoritative.servers(site["site_zone"], resolver=site.get("dns_record_resolver", ""), nameservers=given)
+    given = site["dns_record_nameservers"]
+    servers = authoritative.servers(site["site_zone"], resolver=site["dns_record_resolver"], nameservers=given)
     said = authoritative.answers(servers, site["site_fqdn"])
-    assert [str(answer) for answer in said if not answer.agrees(site["site_address"], site.get("dns_record_ttl", ttl))] == []
+    assert [str(answer) for answer in said if not answer.agrees(site["site_address"], ttl)] == []

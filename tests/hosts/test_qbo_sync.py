@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from typing import Any
 
 import pytest
 
-from tests.hosts.conftest import Target, expectations, filled
+from tests.hosts.conftest import Target
+from tests.hosts.expected import expected
 from tests.hosts.test_edge import LISTENER, check_file, check_unit
 from tests.hosts.test_observer import check_page
 
-EXPECTED = expectations("qbo_sync")
+wanted = functools.partial(expected, "qbo_sync")
 
 
-def wanted(heading: str) -> list[Any]:
-    return [entry for group, entry in EXPECTED if group == heading]
-
-
-@pytest.mark.parametrize("unit", wanted("units"))
+@pytest.mark.each_wanted(unit="units")
 def test_the_service_runs_now_and_after_the_next_boot(edge: Target, unit: str) -> None:
     check_unit(edge, unit)
 
 
-@pytest.mark.parametrize("entry", wanted("files"), ids=lambda entry: entry["path"])
+@pytest.mark.each_wanted(entry="files")
 def test_a_file_belongs_to_its_owner(edge: Target, entry: dict[str, Any]) -> None:
     check_file(edge, entry)
 
@@ -32,12 +30,12 @@ def test_it_listens_on_loopback_only(edge: Target) -> None:
     """Only the reverse proxy may reach it."""
     found = LISTENER.finditer(edge.run("ss -Htlnp"))
     seen = {f"{m['address']}:{m['port']}" for m in found if m["program"] == "qbo-sync"}
-    assert seen == set(wanted("sockets"))
+    assert seen == set(wanted("sockets", edge.site))
 
 
 def test_every_secret_belongs_to_the_service_alone(edge: Target) -> None:
     """All files next to the settings, not only those that are known by name."""
-    folder = filled("/etc/qbo-sync/${site_name}.d", edge.site)
+    folder = f"/etc/qbo-sync/{edge.site['site_name']}.d"
     listed = edge.run("find %s -type f -printf '%%u %%m\\n'", folder).splitlines()
     assert set(listed) == {"qbo-sync 600"}
 
@@ -51,7 +49,7 @@ def test_no_secret_stands_in_the_settings(edge: Target) -> None:
 
 def test_it_runs_as_a_user_of_its_own(edge: Target) -> None:
     """Not as root, and not as the web server."""
-    unit = filled(wanted("units")[0], edge.site)
+    unit = wanted("units", edge.site)[0]
     process = edge.run("systemctl show %s --property MainPID --value", unit)
     assert edge.run("stat --format %%U /proc/%s", process) == "qbo-sync"
 
@@ -61,9 +59,9 @@ def test_the_grant_is_in_health(edge: Target) -> None:
     site = edge.site["site_name"]
     done = edge.host.run("/usr/local/bin/qbo-sync --config /etc/qbo-sync/%s.toml --format json status", site)
     answer = json.loads(done.stdout)
-    assert answer["summary"]["connection"] in wanted("connection"), answer["next"]
+    assert answer["summary"]["connection"] in wanted("connection", edge.site), answer["next"]
 
 
-@pytest.mark.parametrize("page", wanted("pages"), ids=lambda page: page["path"])
+@pytest.mark.each_wanted(page="pages")
 def test_a_page_answers_under_a_valid_certificate(observer: Target, page: dict[str, Any]) -> None:
     check_page(observer, page)

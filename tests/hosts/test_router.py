@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from typing import Any
 
 import pytest
 
-from tests.hosts.conftest import Target, expectations, filled
+from tests.hosts.conftest import Target
+from tests.hosts.expected import expected
 from tests.hosts.test_edge import check_unit
 
-EXPECTED = expectations("router")
-
-
-def wanted(heading: str) -> list[Any]:
-    return [entry for group, entry in EXPECTED if group == heading]
+wanted = functools.partial(expected, "router")
 
 
 def forward(rule: dict[str, Any]) -> str:
@@ -39,30 +37,29 @@ def from_outside(rule: dict[str, Any]) -> bool:
 def test_exactly_the_expected_ports_are_forwarded(router: Target) -> None:
     """Each forward with the site's mark is wanted, and each wanted one is there."""
     listed = json.loads(router.run("nft --json list ruleset"))["nftables"]
-    mark = filled("qbokit:${site_name}", router.site)
+    mark = f"qbokit:{router.site['site_name']}"
     rules = [entry["rule"] for entry in listed if entry.get("rule", {}).get("comment") == mark]
-    assert {forward(rule) for rule in rules if from_outside(rule)} == set(filled(wanted("forwards"), router.site))
+    assert {forward(rule) for rule in rules if from_outside(rule)} == set(wanted("forwards", router.site))
 
 
 def test_the_same_ports_are_forwarded_for_people_inside(router: Target) -> None:
     """Hairpin: what clients of the site send to the external address goes the same way; nothing else of ours is there."""
     listed = json.loads(router.run("nft --json list ruleset"))["nftables"]
-    mark = filled("qbokit:${site_name}", router.site)
+    mark = f"qbokit:{router.site['site_name']}"
     rules = [entry["rule"] for entry in listed if entry.get("rule", {}).get("comment") == mark]
     inside = {forward(rule) for rule in rules if not from_outside(rule)} - {""}
-    assert inside == (
-        set(filled(wanted("forwards"), router.site)) if router.site.get("port_forward_external_address", True) else set()
-    )
+    hairpin = router.site.get("port_forward_external_address", True)  # the default is the site's address
+    assert inside == (set(wanted("forwards", router.site)) if hairpin else set())
 
 
-@pytest.mark.parametrize("unit", wanted("units"))
+@pytest.mark.each_wanted(unit="units")
 def test_the_forwards_are_loaded_now_and_after_the_next_boot(router: Target, unit: str) -> None:
     check_unit(router, unit)
 
 
 def test_the_next_boot_loads_what_stands_now(router: Target) -> None:
     """The file that is loaded at boot holds as many of the site's rules as the router has now."""
-    mark = filled('comment "qbokit:${site_name}"', router.site)
+    mark = f'comment "qbokit:{router.site["site_name"]}"'
     now, kept = (
         router.run(f"{show} | grep --count --fixed-strings %s", mark) for show in ("nft list ruleset", "cat /etc/qbo-kit/*.nft")
     )
