@@ -48,7 +48,7 @@ def test(arguments: list[str]) -> int:
     if arguments:
         return run(*pytest, *arguments)
     with tempfile.TemporaryFile() as output:
-        lab = subprocess.Popen((*pytest, "-m", "lab"), cwd=TOP, stdout=output, stderr=subprocess.STDOUT)
+        lab = subprocess.Popen((*pytest, "-m", "lab", "--durations=15"), cwd=TOP, stdout=output, stderr=subprocess.STDOUT)
         rest = run(*pytest, "-n", "2", "-m", "not lab")
         print("test: the rest has run; waiting for the lab's own tests", flush=True)
         code = lab.wait()
