@@ -78,10 +78,11 @@ TESTS: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
         ("test_p15_redirects",),
     ),
     "P16": (
-        "no rule, and one that leads to the Windows server",
+        "no rule, and one that leads to the Windows server, with and without take-over",
         "nftables on the lab's router",
         _LAB,
         (
+            "test_every_fault_at_once_is_seen_and_nothing_is_changed",
             "test_what_a_later_step_sets_right_stops_nothing",
             "test_a_redirected_challenge_and_a_forward_to_the_windows_server_are_seen",
         ),

@@ -144,14 +144,21 @@ def test_every_fault_at_once_is_seen_and_nothing_is_changed(site: EdgeSite) -> N
 
 
 def test_what_a_later_step_sets_right_stops_nothing(site: EdgeSite) -> None:
-    """No forward: the CA, the observer and the host itself tell, each in its way; port_forward comes next and mends it."""
+    """No forward of ours: the CA, the observer and the host itself tell, each in its way; port_forward comes next and mends it.
+
+    The ports lead to the Windows server, where nobody listens on that port, and the site asks for their place.
+    """
+    chain = "type nat hook prerouting priority dstnat; iifname wan tcp dport {80,443} dnat to 10.10.0.20:81;"
+    theirs = f"table ip other {{ chain pre {{ {chain} }}; }}"
+    moved = f"nft delete table ip qbo_kit; nft {shlex.quote(theirs)}"
     with site.broken(*NO_CERTIFICATE):
-        with site.broken(*NO_FORWARDS):
-            run = look(site)
+        with site.broken("router", moved, f"nft delete table ip other; {NO_FORWARDS[2]}"):
+            run = look(site, port_forward_take_over=True)
             found = seen(site)
         assert (run.code, run.count("changed")) == (0, 0), run.text
         later = {id for id, check in found.items() if check["mended_by"] == "port_forward"}
         assert later == {"P15", "P16", "P18", "P19"}, run.text
+        assert "will be taken over" in found["P16"]["remedy"], run.text
         assert found["P18"]["seen"].startswith("connection")
         assert found["P17"]["severity"] == "warn"
         run = look(site)
@@ -181,5 +188,5 @@ def test_a_redirected_challenge_and_a_forward_to_the_windows_server_are_seen(sit
         run = look(site)
         found = seen(site)
     assert (run.code, found["P16"]["severity"]) == (2, "error"), run.text
-    assert "somebody else's rule holds the port" in found["P16"]["remedy"]
+    assert "port_forward_take_over: true" in found["P16"]["remedy"]
     assert found["P14"]["remedy"] == "on the edge host: ufw allow 80/tcp", run.text

@@ -38,7 +38,7 @@ def run(inputs: Inputs) -> list[Check]:
     name = name_syntax(inputs.fqdn, inputs.zone)
     looks: list[Look] = [partial(address.checks, inputs), partial(_way_in, inputs), partial(web.checks, inputs)]
     if inputs.host:
-        looks.append(partial(machine.checks, inputs.host, inputs.fqdn))
+        looks.append(partial(machine.checks, inputs))
     if inputs.acme_directory:
         looks.append(partial(_ca_checks, inputs, ask_caa=not name.stops))
     if not name.stops:
@@ -53,7 +53,7 @@ def _way_in(inputs: Inputs) -> Iterator[Check]:
     if inputs.lan_address:
         yield router.lan_address(inputs.lan_address, inputs.address, inputs.host)
     if inputs.forwards is not None:
-        yield router.forwarded(inputs.forwards, inputs.lan_address)
+        yield router.forwarded(inputs.forwards, inputs.lan_address, inputs.ports)
     elif inputs.unasked:
         yield router.unasked(inputs.unasked, inputs.ask_next)
 
@@ -94,7 +94,7 @@ def _ca_checks(inputs: Inputs, *, ask_caa: bool) -> Iterator[Check]:
 
 def _from_outside(inputs: Inputs, checks: Sequence[Check]) -> Iterator[Check]:
     """P18, where it can tell something: the name leads to the site, and no certificate has proved already that it does."""
-    if not inputs.staging or inputs.challenge != "http-01" or find_spec("acme") is None:
+    if not inputs.staging or not inputs.over_http or find_spec("acme") is None:
         return
     if machine.valid_certificate(inputs.host, inputs.fqdn):
         yield check("P18", "ok", "not asked: the CA has come through already, there is a valid certificate")
@@ -107,4 +107,6 @@ def _from_outside(inputs: Inputs, checks: Sequence[Check]) -> Iterator[Check]:
     else:
         from qbo_sync.edge.preflight import outside
 
-        yield outside.reachable(inputs.fqdn, inputs.staging, inputs.acme_ca_file, inputs.account_key)
+        yield outside.reachable(
+            inputs.fqdn, inputs.staging, inputs.acme_ca_file, inputs.account_key, forwarded_later=80 in inputs.ports
+        )

@@ -7,6 +7,7 @@ as long as it fetches it.
 
 from __future__ import annotations
 
+import fnmatch
 import hashlib
 import http.client
 import ipaddress
@@ -66,10 +67,10 @@ def room(folder: str) -> int:
 
 
 def own_addresses() -> list[dict[str, Any]]:
-    """The host's IPv4 addresses beyond loopback, and whether DHCP gave them."""
+    """The host's IPv4 addresses beyond loopback, the network interface of each, and whether DHCP gave it."""
     listed = json.loads(_output("ip", "-json", "-4", "address", "show") or "[]")
-    infos = [info for link in listed for info in link.get("addr_info", ())]
-    return [{"address": i["local"], "dynamic": bool(i.get("dynamic"))} for i in infos if i.get("scope") == "global"]
+    infos = [(link["ifname"], info) for link in listed for info in link.get("addr_info", ()) if info.get("scope") == "global"]
+    return [{"address": info["local"], "card": card, "dynamic": bool(info.get("dynamic"))} for card, info in infos]
 
 
 def get(url: str, connect_to: str = "", timeout: float = TIMEOUT_S, port: int = 0) -> dict[str, Any]:
@@ -274,27 +275,47 @@ def _output(*command: str, text: str = "") -> str:
         return ""
 
 
-def ufw() -> list[int] | None:
-    """Which of the ports 80 and 443 Ubuntu's firewall lets everybody reach; None where it is off, or not to be asked."""
+# A rule of `ufw status verbose` for what comes in over IPv4 from everybody: what it is for, and what is done. One for IPv6 has
+# "(v6)" behind the sender.
+_UFW_RULE = re.compile(r"^(.+?) +(ALLOW|LIMIT|DENY|REJECT) IN +Anywhere(?:/tcp)?(?: +\(log\S*\))?(?: +#.*)? *$", re.MULTILINE)
+# "443/tcp (WWW Secure) on eth0", "10.0.0.0/24 80,443/tcp", "Anywhere": addresses, ports, an application, an interface.
+_UFW_TO = re.compile(
+    r"(?:Anywhere|(?P<net>\d+\.[\d.]+(?:/\d+)?))? ?(?P<ports>[\d:,]+)?(?:/(?P<proto>\w+))?(?: \(.*\))?(?: on (?P<card>\S+))?"
+)
+
+
+def ufw(ports: list[int], lan_address: str, card: str) -> list[int] | None:
+    """Which of the ports Ubuntu's firewall lets everybody reach at the address; None where it is off, or not to be asked.
+
+    ``card`` is the network interface that has the address: a rule for another one is of no use. As in ufw the first rule counts.
+    """
     said = _output("env", "LC_ALL=C", "ufw", "status", "verbose")
     if "Status: active" not in said:
         return None
-    if "allow (incoming)" in said:
-        return [80, 443]
-    opened = re.findall(r"^(.+?)\s+(?:ALLOW|LIMIT)(?: IN)?\s+Anywhere", said, re.MULTILINE)
-    return [port for port in (80, 443) if any(port in ports for name in opened for ports in _ufw_ports(name))]
+    usual = "ALLOW" if "allow (incoming)" in said else "DENY"
+    rules = [(_ufw_ports(to, lan_address, card), action) for to, action in _UFW_RULE.findall(said)]
+    done = {port: next((action for spans, action in rules if any(port in span for span in spans)), usual) for port in ports}
+    return [port for port, action in done.items() if action in ("ALLOW", "LIMIT")]
 
 
-def _ufw_ports(name: str) -> list[range]:
-    """The TCP ports behind the first column of ``ufw status``: numbers, or a service that ufw knows by name."""
-    name = re.sub(r" \(v6\)| on \S+", "", name)
-    if name == "Anywhere":
-        return [range(65536)]
-    if not re.fullmatch(r"[\d:,]+(/\w+)?", name):
-        name = _output("env", "LC_ALL=C", "ufw", "app", "info", name).partition("Port")[2].partition(":")[2]
-    lists = (ports for ports, proto in re.findall(r"([\d:,]+)(/\w+)?", name) if proto != "/udp")
-    spans = (span for ports in lists for span in re.findall(r"(\d+)(?::(\d+))?", ports))
+def _ufw_ports(to: str, lan_address: str, card: str) -> list[range]:
+    """The TCP ports of the address behind the first column of ``ufw status``."""
+    found = _UFW_TO.fullmatch(to)
+    if not found or found["proto"] not in (None, "tcp"):
+        return []
+    if found["card"] and not fnmatch.fnmatchcase(card, found["card"].replace("+", "*")):
+        return []
+    if found["net"] and not _lies_in(lan_address, found["net"]):
+        return []
+    spans = re.findall(r"(\d+)(?::(\d+))?", found["ports"] or "0:65535")
     return [range(int(first), int(last or first) + 1) for first, last in spans]
+
+
+def _lies_in(address: str, net: str) -> bool:
+    try:
+        return ipaddress.ip_address(address) in ipaddress.ip_network(net, strict=False)
+    except ValueError:
+        return False
 
 
 def on_host(asked: dict[str, Any]) -> dict[str, Any]:
@@ -302,12 +323,14 @@ def on_host(asked: dict[str, Any]) -> dict[str, Any]:
     fqdn, ours = asked["fqdn"], {str(port): owners(port) for port in (80, 443)}
     if os.geteuid() != 0:  # Only root sees whose sockets they are; nginx says so itself.
         ours = {port: _named(port, fqdn) if programs == ["?"] else programs for port, programs in ours.items()}
+    own, lan_address = own_addresses(), asked["lan_address"]
+    card = next((one["card"] for one in own if one["address"] == lan_address), "")
     facts: dict[str, Any] = {
         "now": time.time(),
         "ports": ours,
-        "ufw": ufw(),
+        "ufw": ufw(asked["ports"], lan_address, card),
         "room": {folder: room(folder) for folder in asked["folders"]},
-        "addresses": own_addresses(),
+        "addresses": own,
         "hops": hops(asked["way_to"]) if asked["way_to"] else [],
         "seen_address": seen_address(asked["echo_url"]) if asked["echo_url"] else "",
         "certificate": certificate(text(f"{asked['letsencrypt']}/live/{fqdn}/fullchain.pem")),
@@ -318,7 +341,7 @@ def on_host(asked: dict[str, Any]) -> dict[str, Any]:
         "hairpin": {},
     }
     if ours["80"]:
-        facts["challenges"] = challenge(fqdn, ["127.0.0.1", asked["lan_address"]], asked["webroot"])
+        facts["challenges"] = challenge(fqdn, ["127.0.0.1", lan_address], asked["webroot"])
     if ours["443"]:
         facts["shown"] = tls("127.0.0.1", fqdn)
         facts["hairpin"] = tls(asked["address"], fqdn)

@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from qbo_sync.edge.preflight.ca import SKEW_FATAL_S, SKEW_WARN_S
-from qbo_sync.edge.preflight.model import Check, Severity, check
+from qbo_sync.edge.preflight.model import Check, Inputs, Severity, check
+from qbo_sync.edge.router import PORTS
 
 DISK_MIB = 500
 OURS = ["nginx"]
 
 
-def checks(host: Mapping[str, Any], fqdn: str) -> Iterator[Check]:
+def checks(inputs: Inputs) -> Iterator[Check]:
     """Everything about the host itself; ``skew_s`` and ``disk_mib`` were added to the facts by whoever asked for them."""
+    host = inputs.host
     for port, programs in host["ports"].items():
         yield port_is_free(port, programs)
     if host["ufw"] is not None:
-        yield firewall_lets_in(host["ufw"])
-    if host["ports"]["80"] == OURS:
+        yield firewall_lets_in(host["ufw"], inputs.ports)
+    if host["ports"]["80"] == OURS and inputs.over_http:
         yield answers_challenges(host["challenges"])
     for folder, free in host["room"].items():
         yield has_room(folder, free, host.get("disk_mib", DISK_MIB))
     if "skew_s" in host:
         yield host_clock(host["skew_s"])
-    yield certificate_there(host["certificate"], fqdn)
+    yield certificate_there(host["certificate"], inputs.fqdn)
 
 
 def port_is_free(port: str, programs: list[str]) -> Check:
@@ -39,12 +41,12 @@ def port_is_free(port: str, programs: list[str]) -> Check:
     return check("P14", "fatal", f"{named} listens on port {port}", remedy, title=title)
 
 
-def firewall_lets_in(opened: list[int]) -> Check:
+def firewall_lets_in(opened: list[int], ports: Sequence[int] = PORTS) -> Check:
     """P14: ufw, where it is on, lets everybody reach the ports."""
     title = "the edge host's own firewall lets people in"
-    shut = [str(port) for port in (80, 443) if port not in opened]
+    shut = [str(port) for port in ports if port not in opened]
     if not shut:
-        return check("P14", "ok", "ufw lets everybody reach 80 and 443", title=title)
+        return check("P14", "ok", f"ufw lets everybody reach {' and '.join(map(str, ports))}", title=title)
     remedy = f"on the edge host: ufw allow {','.join(shut)}/tcp"
     return check("P14", "error", f"ufw is on and has no rule that lets everybody reach {' and '.join(shut)}", remedy, title=title)
 

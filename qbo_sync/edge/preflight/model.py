@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from qbo_sync.edge.dns import Provider
-from qbo_sync.edge.router import Reading
+from qbo_sync.edge.router import PORTS
+from qbo_sync.edge.router.job import Shown
 
 Severity = Literal["fatal", "error", "warn", "info", "ok"]
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)
@@ -120,9 +121,9 @@ CATALOGUE: Mapping[str, Kind] = {
     ),
     "P16": Kind(
         "the router forwards to the edge host",
-        "the edge host's address in the local network, and the router's own rules where it can be asked",
+        "the edge host's address in the local network, and, where the router can be asked, its rules and port_forward's plan",
         "error",
-        "the step port_forward makes the rule; one of somebody else at the port has to go first",
+        "the step port_forward makes the rule; somebody else's at the port has to go first, or `port_forward_take_over: true`",
     ),
     "P17": Kind(
         "the secure address works from inside too",
@@ -212,7 +213,8 @@ class Inputs:
     """What the checks look at; whatever is empty is left out.
 
     ``resolver`` is empty for the system's; ``nameservers`` is empty for those of the delegation. ``adopt`` says that a record in
-    the way may be replaced. ``challenge`` is the ACME method that will be used. ``provider`` is the DNS provider's account.
+    the way may be replaced. ``challenge`` is the ACME method that will be used, ``ports`` are those that shall lead to the edge
+    host. ``provider`` is the DNS provider's account.
     ``wan_address`` is the router's own address towards the internet, ``forwards`` what it shows; ``unasked`` is why it could not
     be asked, ``ask_next`` what to do about that. ``host`` and ``outside`` are what :mod:`qbo_sync.edge.preflight.look` saw on the
     edge host and from the observer. ``staging`` is the CA's directory for rehearsals, ``account_key`` the file that keeps the key
@@ -229,13 +231,19 @@ class Inputs:
     acme_ca_file: str = ""
     ttl: int = TTL
     adopt: bool = False
+    ports: tuple[int, ...] = PORTS
     challenge: str = "http-01"
     provider: Provider | None = None
     wan_address: str = ""
-    forwards: Reading | None = None
+    forwards: Shown | None = None
     unasked: str = ""
     ask_next: str = ""
     host: Mapping[str, Any] = field(default_factory=dict)
     outside: Mapping[str, Any] = field(default_factory=dict)
     staging: str = ""
     account_key: Path | None = None
+
+    @property
+    def over_http(self) -> bool:
+        """Whether the CA will ask at port 80."""
+        return self.challenge == "http-01"

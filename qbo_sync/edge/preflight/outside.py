@@ -35,22 +35,24 @@ class Verdict:
     detail: str
 
 
-def reachable(fqdn: str, directory: str, ca_file: str = "", account_key: Path | None = None) -> Check:
-    """P18 as a check; never raises for what the CA or the network does."""
+def reachable(
+    fqdn: str, directory: str, ca_file: str = "", account_key: Path | None = None, *, forwarded_later: bool = True
+) -> Check:
+    """P18 as a check; never raises for what the CA or the network does. ``forwarded_later``: port_forward sees to port 80."""
     try:
         verdict = probe(fqdn, directory, ca_file, account_key)
     except (errors.Error, messages.Error, requests.RequestException, OSError, ValueError) as error:
         return check("P18", "warn", f"the CA's rehearsal could not be asked: {error}", "look at P21; the real order tells")
-    return judged(verdict)
+    return judged(verdict, forwarded_later=forwarded_later)
 
 
-def judged(verdict: Verdict) -> Check:
+def judged(verdict: Verdict, *, forwarded_later: bool = True) -> Check:
     """What a verdict means."""
     seen = f"{verdict.problem}: {verdict.detail}" if verdict.detail else verdict.problem
     if verdict.problem in ("unauthorized", "valid"):
         return check("P18", "ok", f"the CA came through ({seen})")
     severity, remedy, mended_by = _MEANING.get(verdict.problem, _UNKNOWN)
-    return check("P18", severity, seen, remedy, mended_by=mended_by)
+    return check("P18", severity, seen, remedy, mended_by=mended_by if forwarded_later else "")
 
 
 _MEANING: dict[str, tuple[Severity, str, str]] = {

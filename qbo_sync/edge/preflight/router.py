@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from qbo_sync.edge import addresses
 from qbo_sync.edge.preflight.model import Check, check
-from qbo_sync.edge.router import PORTS, Foreign, Reading
+from qbo_sync.edge.router import PORTS, Foreign
+from qbo_sync.edge.router.job import Shown
 
 
 def lan_address(address: str, external: str, host: Mapping[str, Any]) -> Check:
@@ -35,20 +36,23 @@ def unasked(problem: str, remedy: str) -> Check:
     return check("P16", "warn", f"the router could not be asked: {problem}", remedy, title=RULES)
 
 
-def forwarded(reading: Reading, address: str) -> Check:
-    """P16: the router's own rules lead ports 80 and 443 to the edge host."""
+def forwarded(shown: Shown, address: str, ports: Sequence[int] = PORTS) -> Check:
+    """P16: the router's own rules lead the ports to the edge host, or the step port_forward will see to it."""
+    if shown.refused:
+        return check("P16", "error", shown.refused, shown.next, title=RULES)
+    reading = shown.reading
     ours = {f.external_port: f"{f.address}:{f.internal_port}" for f in reading.forwards if f.proto == "tcp"}
-    theirs = {port: rule for port in PORTS for rule in reading.foreign if _takes(rule, port)}
-    lead = {port: ours.get(port) or (theirs[port].target if port in theirs else "") for port in PORTS}
-    right = {port for port, target in lead.items() if target in (f"{address}:{port}", f"{address}:0")}
-    if right == set(PORTS):
-        return check("P16", "ok", "; ".join(f"{port} -> {address}" for port in PORTS), title=RULES)
-    strange = [f"{port}: {theirs[port].text}" for port in PORTS if port in theirs and port not in right]
-    if strange:
-        remedy = "somebody else's rule holds the port: move or remove it, or have it taken over (docs/step-1-prerequisites.md)"
-        return check("P16", "error", "; ".join(strange), remedy, title=RULES)
-    missing = [f"{port}: {ours.get(port, 'no rule')}" for port in PORTS if port not in right]
-    return check("P16", "error", "; ".join(missing), "forward both ports to the edge host", mended_by="port_forward", title=RULES)
+    theirs = {port: rule for port in ports for rule in reading.foreign if _takes(rule, port)}
+    lead = {port: ours.get(port) or (theirs[port].target if port in theirs else "") for port in ports}
+    wrong = [port for port, target in lead.items() if target not in (f"{address}:{port}", f"{address}:0")]
+    if not wrong:
+        return check("P16", "ok", "; ".join(f"{port} -> {address}" for port in ports), title=RULES)
+    seen = [f"{port}: {theirs[port] if port in theirs else ours.get(port, 'no rule')}" for port in wrong]
+    taken = [str(port) for port in wrong if port in theirs]
+    remedy = f"forward {' and '.join(map(str, wrong))} to the edge host"
+    if taken:
+        remedy = f"somebody else's rule at {' and '.join(taken)} will be taken over, as port_forward_take_over says"
+    return check("P16", "error", "; ".join(seen), remedy, mended_by="port_forward", title=RULES)
 
 
 def _takes(rule: Foreign, port: int) -> bool:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
 from qbo_sync.edge.preflight.machine import valid_certificate
-from qbo_sync.edge.preflight.model import Check, Inputs, Severity, check
+from qbo_sync.edge.preflight.model import Check, Inputs, check
+from qbo_sync.edge.router import PORTS
 
 # What the built-in web pages of routers call themselves (letsdebug's list): then the port is not forwarded at all.
 ROUTER_PAGES = ("micro_httpd", "cisco-ios", "lancom", "zte mini web", "rompager", "mini_httpd", "goahead")
@@ -42,39 +43,42 @@ def checks(inputs: Inputs) -> Iterator[Check]:
     """What can be told from the facts that are there."""
     serves = inputs.host.get("ports", {}).get("443") == ["nginx"]
     if inputs.outside:
-        yield no_detour(inputs.fqdn, inputs.outside["http"], reached=serves)
-        yield leads_here(inputs.outside, inputs.host.get("shown", {}))
+        if inputs.over_http:
+            yield no_detour(inputs.fqdn, inputs.outside["http"], reached=serves, forwarded_later=80 in inputs.ports)
+        yield leads_here(inputs.outside, inputs.host.get("shown", {}), inputs.ports)
         yield hsts(inputs.fqdn, inputs.outside["hsts"], covered=valid_certificate(inputs.host, inputs.fqdn))
     if serves:
         yield hairpin(inputs.host["hairpin"], inputs.host["shown"])
 
 
-def no_detour(fqdn: str, seen: Mapping[str, Any], *, reached: bool) -> Check:
-    """P15: a challenge's address ends at this name, on port 80 or 443."""
+def no_detour(fqdn: str, seen: Mapping[str, Any], *, reached: bool, forwarded_later: bool = True) -> Check:
+    """P15: a challenge's address ends at this name, on port 80 or 443. ``forwarded_later`` is whether port_forward sees to 80."""
     trail = [f"{step['url']} ({step['status']})" for step in seen["trail"]]
     if not trail:
-        severity: Severity = "error" if reached else "ok"
         told = f"nothing answers on port 80 yet ({seen['problem']})"
-        return check("P15", severity, told, "see P16 and P18" if reached else "", mended_by="port_forward" if reached else "")
+        if not reached:
+            return check("P15", "ok", told)
+        return check("P15", "error", told, "see P16 and P18", mended_by="port_forward" if forwarded_later else "")
     if len(trail) == 1 and not seen["problem"]:
         return check("P15", "ok", "it is answered without a redirect")
+    later = "port_forward" if forwarded_later and not reached else ""
     remedy = "leave /.well-known/acme-challenge/ out of that redirect, on the machine that answers port 80 now"
     told = " -> ".join([*trail, seen["problem"]] if seen["problem"] else trail)
     last = urlsplit(seen["trail"][-1]["url"])
     if seen["problem"]:
-        return check("P15", "error", told, remedy, mended_by="" if reached else "port_forward")
+        return check("P15", "error", told, remedy, mended_by=later)
     if last.hostname != fqdn:
-        return check("P15", "error", f"{told}: another host", remedy, mended_by="" if reached else "port_forward")
+        return check("P15", "error", f"{told}: another host", remedy, mended_by=later)
     if seen["trail"][-1]["status"] in (401, 403):
-        return check("P15", "error", f"{told}: a log-in", remedy, mended_by="" if reached else "port_forward")
+        return check("P15", "error", f"{told}: a log-in", remedy, mended_by=later)
     return check("P15", "info", told, "the CA follows that; a challenge without redirects is safer")
 
 
-def leads_here(outside: Mapping[str, Any], shown: Mapping[str, Any]) -> Check:
-    """P19: who answers on ports 80 and 443 is the edge host's nginx."""
+def leads_here(outside: Mapping[str, Any], shown: Mapping[str, Any], ports: Sequence[int] = PORTS) -> Check:
+    """P19: who answers on port 443, and on 80 where that is wanted, is the edge host's nginx."""
     tls, trail = outside["tls"], outside["http"]["trail"]
     server = trail[0]["server"] if trail else ""
-    if any(page in server.lower() for page in ROUTER_PAGES):
+    if 80 in ports and any(page in server.lower() for page in ROUTER_PAGES):
         told = f"the router's own page answers on port 80 ({server})"
         remedy = "port 80 is not forwarded, or the router's remote access from the internet is on: switch that off"
         return check("P19", "error", told, remedy, mended_by="port_forward")

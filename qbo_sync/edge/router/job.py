@@ -15,7 +15,7 @@ from typing import Any
 from qbo_sync import errors
 from qbo_sync.edge import addresses
 from qbo_sync.edge.router import TAG, Foreign, Forward, Plan, Reading, RouterBackend, Settings, forwards
-from qbo_sync.errors import KitError, UsageError
+from qbo_sync.errors import Blocked, KitError, UsageError
 
 # Jobs that only ask.
 ASKS = ("asked", "looked")
@@ -61,7 +61,7 @@ def perform(job: Job, router: RouterBackend) -> dict[str, Any]:
     if job.state == "asked":
         return {"changed": False, "wan_address": public_address(router)}
     if job.state == "looked":
-        return _look(router)
+        return _look(job, router)
     wanted = forwards(job.site, job.address, job.ports, job.external_address)
     wanted = wanted if job.state == "present" else ()
     plan = router.plan(job.site, wanted, take_over=job.take_over)
@@ -82,24 +82,51 @@ def perform(job: Job, router: RouterBackend) -> dict[str, Any]:
     }
 
 
-def _look(router: RouterBackend) -> dict[str, Any]:
-    """The router's address, as far as it tells it, and all that it forwards, in JSON's own types."""
+@dataclass(frozen=True)
+class Shown:
+    """What the router forwards, and why the site's part would be refused there, with what to do about that."""
+
+    reading: Reading
+    refused: str = ""
+    next: str = ""
+
+
+def _look(job: Job, router: RouterBackend) -> dict[str, Any]:
+    """The router's address, as far as it tells it, all that it forwards, and a refusal, in JSON's own types."""
     reading = router.read()
     foreign = [
         {**asdict(rule), "protos": sorted(rule.protos), "ports": [[ports.start, ports.stop] for ports in rule.ports]}
         for rule in reading.foreign
     ]
-    address = _wan_address(router)
-    return {"changed": False, "wan_address": address, "forwards": [asdict(f) for f in reading.forwards], "foreign": foreign}
+    return {
+        "changed": False,
+        "wan_address": _wan_address(router),
+        "forwards": [asdict(f) for f in reading.forwards],
+        "foreign": foreign,
+        "refusal": _refusal(job, router),
+    }
 
 
-def shown(outcome: Mapping[str, Any]) -> Reading:
+def _refusal(job: Job, router: RouterBackend) -> dict[str, str]:
+    """Why the site's plan would be refused, seen by making it: each make has its own conditions. Empty when it would not be."""
+    try:
+        router.plan(job.site, forwards(job.site, job.address, job.ports), take_over=job.take_over)
+    except Blocked as error:
+        what = error.what.removesuffix("; nothing was changed")
+        return {"refused": f"{what}: {error.seen}", "next": error.next}
+    except UsageError:
+        pass  # An address or a port that can't be is no matter of the router's.
+    return {}
+
+
+def shown(outcome: Mapping[str, Any]) -> Shown:
     """What the router forwards, from the outcome of a job with the state ``looked``."""
     foreign = (
         Foreign(**{**rule, "protos": frozenset(rule["protos"]), "ports": tuple(range(*ports) for ports in rule["ports"])})
         for rule in outcome["foreign"]
     )
-    return Reading(tuple(Forward(**forward) for forward in outcome["forwards"]), tuple(foreign))
+    reading = Reading(tuple(Forward(**forward) for forward in outcome["forwards"]), tuple(foreign))
+    return Shown(reading, **outcome["refusal"])
 
 
 def _standing(job: Job, router: RouterBackend) -> list[dict[str, Any]]:

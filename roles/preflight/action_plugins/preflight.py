@@ -30,6 +30,7 @@ class ActionModule(KitAction):
         "zone": {"type": "str", "required": True},
         "address": {"type": "str", "required": True},
         "lan_address": TEXT,
+        "ports": {"type": "list", "elements": "int", "default": [80, 443]},
         "resolver": TEXT,
         "nameservers": {"type": "list", "elements": "str", "default": []},
         "acme_directory": TEXT,
@@ -57,6 +58,7 @@ class ActionModule(KitAction):
         host, told = arguments["host"], arguments["router"]
         inputs = preflight.Inputs(
             **{name: arguments[name] for name in (*self._direct, "adopt", "outside")},
+            ports=tuple(arguments["ports"]),
             nameservers=nameservers,
             provider=provider,
             wan_address=arguments["wan_address"] or told.get("wan_address", ""),

@@ -16,6 +16,7 @@ options:
   fqdn: {type: str, required: true, description: The secure address people type.}
   address: {type: str, required: true, description: The site's external IPv4 address.}
   lan_address: {type: str, required: true, description: The edge host's address in the local network.}
+  ports: {type: list, elements: int, default: [80, 443], description: The ports that people from outside shall reach.}
   now: {type: float, required: true, description: The control node's time, in seconds since 1970 UTC.}
   folders: {type: list, elements: str, default: [/opt, /var], description: Where room is needed.}
   webroot: {type: str, default: /var/lib/qbo-kit/acme, description: Where nginx answers challenges from.}
@@ -51,6 +52,7 @@ def main():
             "fqdn": {"type": "str", "required": True},
             "address": {"type": "str", "required": True},
             "lan_address": {"type": "str", "required": True},
+            "ports": {"type": "list", "elements": "int", "default": [80, 443]},
             "now": {"type": "float", "required": True},
             "folders": {"type": "list", "elements": "str", "default": ["/opt", "/var"]},
             "webroot": {"type": "str", "default": "/var/lib/qbo-kit/acme"},

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
@@ -26,6 +27,7 @@ from cryptography.x509.oid import NameOID
 from qbo_sync.edge import budget
 from qbo_sync.edge.preflight import CATALOGUE, Check, Inputs, address, ca, look, machine, router, run, web
 from qbo_sync.edge.router import Foreign, Forward, Reading
+from qbo_sync.edge.router.job import Shown
 from tests.serving import served
 
 NAME, ADDRESS, LAN = "qbo.mycompany.com", "11.22.33.10", "10.10.0.10"
@@ -126,16 +128,12 @@ To                         Action      From
 {rule}
 22/tcp (v6)                ALLOW IN    Anywhere (v6)
 """
-UFW = """#!/bin/sh
-[ "$1" = status ] && exec cat {folder}/status
-printf 'Profile: %s\\nTitle: Port of call\\n\\nPorts:\\n  80,443/tcp\\n' "$3"
-"""
 
 
 @pytest.fixture
 def ufw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     """A program of that name that says what the real one was seen to say."""
-    (tmp_path / "ufw").write_text(UFW.format(folder=tmp_path))
+    (tmp_path / "ufw").write_text(f"#!/bin/sh\nexec cat {tmp_path}/status\n")
     (tmp_path / "ufw").chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
 
@@ -149,19 +147,43 @@ def ufw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None
     ("rule", "shut"),
     [
         ("80,443/tcp                 ALLOW IN    Anywhere", []),
-        ("WWW Full                   ALLOW IN    Anywhere", []),
-        ("WWW Full (v6)              ALLOW IN    Anywhere (v6)", []),
-        ("80:443/tcp                 LIMIT IN    Anywhere", []),
-        ("443 on eth0                ALLOW IN    Anywhere", ["80"]),
+        ("80,443/tcp (WWW Full)      ALLOW IN    Anywhere                   # the web", []),
+        ("80:443/tcp                 LIMIT IN    Anywhere                   (log)", []),
+        ("Anywhere/tcp               ALLOW IN    Anywhere/tcp", []),
+        ("8080,1443/tcp              ALLOW IN    Anywhere", ["80", "443"]),
         ("80,443/udp                 ALLOW IN    Anywhere", ["80", "443"]),
         ("80,443/tcp                 ALLOW IN    10.0.0.0/8", ["80", "443"]),
-        ("8080,1443/tcp              ALLOW IN    Anywhere", ["80", "443"]),
+        ("80,443/tcp                 ALLOW IN    Anywhere 1024:65535/tcp", ["80", "443"]),
+        ("80,443/tcp                 ALLOW OUT   Anywhere", ["80", "443"]),
+        ("80,443/tcp                 ALLOW FWD   Anywhere", ["80", "443"]),
+        # IPv6 alone.
+        ("80,443/tcp (v6)            ALLOW IN    Anywhere (v6)", ["80", "443"]),
+        ("80,443/tcp (WWW Full (v6)) ALLOW IN    Anywhere (v6)", ["80", "443"]),
+        ("Anywhere (v6) on eth0      ALLOW IN    Anywhere (v6)", ["80", "443"]),
+        # A network interface, which is the one of the address or another.
+        ("443 on eth0                ALLOW IN    Anywhere", ["80"]),
+        ("443/tcp (WWW Secure) on eth0 ALLOW IN    Anywhere", ["80"]),
+        ("Anywhere on eth+           ALLOW IN    Anywhere", []),
+        ("Anywhere on tailscale0     ALLOW IN    Anywhere", ["80", "443"]),
+        # The edge host's address, another one of it, and its network.
+        ("10.10.0.10 80,443/tcp      ALLOW IN    Anywhere", []),
+        ("10.10.0.10                 ALLOW IN    Anywhere", []),
+        ("10.10.0.0/24/tcp           ALLOW IN    Anywhere", []),
+        ("10.10.0.0/24 443/tcp (WWW Secure) on eth0 ALLOW IN    Anywhere", ["80"]),
+        ("10.10.0.11 80,443/tcp      ALLOW IN    Anywhere", ["80", "443"]),
+        ("2001:db8::a 80,443/tcp     ALLOW IN    Anywhere (v6)", ["80", "443"]),
+        # The first rule counts; one for somebody else is none.
         ("80/tcp                     DENY IN     Anywhere", ["80", "443"]),
+        ("80                         DENY IN     Anywhere\n80,443/tcp                 ALLOW IN    Anywhere", ["80"]),
+        ("Anywhere                   REJECT IN   Anywhere\n80,443/tcp                 ALLOW IN    Anywhere", ["80", "443"]),
+        ("80,443/tcp                 ALLOW IN    Anywhere\n80                         DENY IN     Anywhere", []),
+        ("80                         DENY IN     192.0.2.7\n80,443/tcp                 ALLOW IN    Anywhere", []),
+        ("80/tcp on tailscale0       DENY IN     Anywhere\n80,443/tcp                 ALLOW IN    Anywhere", []),
     ],
 )
 def test_p14_a_firewall_on_the_edge_host_is_seen(ufw: Callable[[str], None], rule: str, shut: list[str]) -> None:
     ufw(UFW_STATUS.format(default="deny", rule=rule))
-    opened = look.ufw()
+    opened = look.ufw([80, 443], LAN, "eth0")
     assert opened is not None
     check = machine.firewall_lets_in(opened)
     assert (check.severity, check.mended_by) == ("error" if shut else "ok", "")
@@ -170,9 +192,19 @@ def test_p14_a_firewall_on_the_edge_host_is_seen(ufw: Callable[[str], None], rul
 
 def test_p14_a_firewall_that_is_off_or_lets_everything_in_is_no_matter(ufw: Callable[[str], None]) -> None:
     ufw("Status: inactive\n")
-    assert look.ufw() is None
+    assert look.ufw([80, 443], LAN, "eth0") is None
     ufw(UFW_STATUS.format(default="allow", rule=""))
-    assert look.ufw() == [80, 443]
+    assert look.ufw([80, 443], LAN, "eth0") == [80, 443]
+    ufw(UFW_STATUS.format(default="allow", rule="80/tcp                     DENY IN     Anywhere"))
+    assert look.ufw([80, 443], LAN, "eth0") == [443]
+
+
+def test_the_network_interface_of_an_address_is_told(namespaces: Callable[[], str]) -> None:
+    name = namespaces()
+    for command in ("link add lan type veth peer name far", "link set lan up", "address add 10.10.0.10/24 dev lan"):
+        subprocess.run(["ip", "-n", name, *command.split()], check=True)
+    code = "import json; from qbo_sync.edge.preflight import look; print(json.dumps(look.own_addresses()))"
+    assert in_namespace(name, code) == [{"address": LAN, "card": "lan", "dynamic": False}]
 
 
 @pytest.mark.parametrize(
@@ -260,20 +292,25 @@ def test_p15_another_host_or_a_login_is_no_answer(seen: dict[str, Any], severity
 
 OURS = tuple(Forward("tcp", port, LAN, port, "qbokit:lab", ADDRESS) for port in (80, 443))
 WINDOWS = Foreign("tcp 443 to the Windows server", frozenset({"tcp"}), (range(443, 444),), "10.10.0.20:443")
+STANDS = "somebody else's rule at 443 will be taken over"
 
 
 @pytest.mark.parametrize(
-    ("reading", "severity", "stops"),
+    ("shown", "ports", "severity", "stops", "remedy"),
     [
-        (Reading(OURS), "ok", False),
-        (Reading(), "error", False),
-        (Reading(OURS[:1]), "error", False),
-        (Reading(OURS[:1], (WINDOWS,)), "error", True),
+        (Shown(Reading(OURS)), (80, 443), "ok", False, ""),
+        (Shown(Reading()), (80, 443), "error", False, "forward 80 and 443 to the edge host"),
+        (Shown(Reading(OURS[:1])), (80, 443), "error", False, "forward 443 to the edge host"),
+        (Shown(Reading(OURS[:1], (WINDOWS,))), (80, 443), "error", False, STANDS),
+        (Shown(Reading(OURS[:1], (WINDOWS,)), "443 is taken", "move it"), (80, 443), "error", True, "move it"),
+        (Shown(Reading(OURS[1:])), (443,), "ok", False, ""),
+        (Shown(Reading(OURS[:1], (WINDOWS,))), (80,), "ok", False, ""),
     ],
 )
-def test_p16_the_routers_rules(reading: Reading, severity: str, stops: bool) -> None:
-    check = router.forwarded(reading, LAN)
+def test_p16_the_routers_rules(shown: Shown, ports: tuple[int, ...], severity: str, stops: bool, remedy: str) -> None:
+    check = router.forwarded(shown, LAN, ports)
     assert (check.id, check.severity, check.stops) == ("P16", severity, stops)
+    assert check.remedy.startswith(remedy)
 
 
 @pytest.mark.parametrize(
@@ -437,6 +474,7 @@ def test_facts_of_a_real_host_are_judged_whole(name_server: Any) -> None:
         "fqdn": NAME,
         "address": "127.0.0.1",
         "lan_address": "127.0.0.1",
+        "ports": [80, 443],
         "webroot": "/nowhere",
         "letsencrypt": "/nowhere",
         "budget": "/nowhere",
@@ -449,3 +487,44 @@ def test_facts_of_a_real_host_are_judged_whole(name_server: Any) -> None:
     found = {check.id for check in run(inputs)}
     assert found >= {"P11", "P14", "P16", "P20", "P21", "P22", "P23", "H01"}
     assert found <= set(CATALOGUE)
+
+
+def test_a_site_whose_port_80_has_to_stay_closed_lacks_nothing_for_it() -> None:
+    """As docs/step-1-prerequisites.md has it: only 443 is forwarded, and the name is proved over DNS."""
+    shown = {"sha256": "a"}
+    host = {
+        "ports": {"80": ["nginx"], "443": ["nginx"]},
+        "ufw": [443],
+        "room": {},
+        "addresses": [{"address": LAN, "card": "eth0", "dynamic": False}],
+        "hops": [],
+        "seen_address": ADDRESS,
+        "challenges": {LAN: {"right": False, "problem": "no answer in time"}},
+        "certificate": {},
+        "shown": shown,
+        "hairpin": shown,
+    }
+    outside = {"http": {**trail(("http://x/", 404)), "problem": "no answer in time"}, "tls": shown, "hsts": {}}
+    outside["http"]["trail"][0]["server"] = "micro_httpd"
+    closed = Inputs(
+        "qbo.mycompany.invalid",
+        "mycompany.invalid",
+        ADDRESS,
+        LAN,
+        nameservers=("127.0.0.1:1",),
+        challenge="dns-01",
+        ports=(443,),
+        forwards=Shown(Reading(OURS[1:])),
+        host=host,
+        outside=outside,
+        staging="http://127.0.0.1:1/dir",
+    )
+
+    def missing(inputs: Inputs) -> set[str]:
+        return {one.id for one in run(inputs) if one.stops or one.mended_by} & {"P14", "P15", "P16", "P17", "P18", "P19"}
+
+    assert missing(closed) == set()
+    assert missing(replace(closed, challenge="http-01", ports=(80, 443))) >= {"P14", "P15", "P16", "P19"}
+    # Nobody forwards port 80 later, so a challenge over it has no way in.
+    silent = {**outside, "http": trail(problem="no answer in time")}
+    assert [one.stops for one in run(replace(closed, challenge="http-01", outside=silent)) if one.id == "P15"] == [True]

@@ -91,7 +91,11 @@ def is_seen_by_preflight(device: Device) -> None:
     """P10, P11 and P16 by the router's own word. Behind carrier-grade NAT, UPnP of this daemon tells no address."""
     told = device.do(state="looked", check=True)
     assert [(one.id, one.severity) for one in checks(told)] == [("P09", "ok"), ("P10", "ok"), ("P11", "ok"), ("P16", "error")]
-    assert "somebody else's rule holds the port" in checks(told)[-1].remedy
+    rules = checks(told)[-1]
+    assert (rules.stops, "port_forward_take_over: true" in rules.remedy) == (True, True)
+    rules = checks(device.do(state="looked", take_over=True, check=True))[-1]
+    assert (rules.mended_by, rules.remedy.startswith("somebody else's rule at 80 will be taken over")) == ("port_forward", True)
+    assert OFFICE in rules.seen
     assert checks(told, "11.22.33.11")[1].severity == "error"
     if device.name == "upnp":
         return
@@ -104,7 +108,7 @@ def checks(told: dict[str, Any], external: str = EXTERNAL) -> list[Check]:
     """What preflight says of a router that told this; it came as JSON."""
     told = json.loads(json.dumps(told))
     inputs = Inputs("qbo.mycompany.com", "mycompany.com", external, wan_address=told["wan_address"])
-    return [*address.checks(inputs), preflight_router.forwarded(job.shown(told), EDGE)]
+    return [*address.checks(inputs), preflight_router.forwarded(job.shown(told), EDGE, (80, 8443))]
 
 
 def stands_back_and_comes_back(device: Device, before: str) -> None:
@@ -141,6 +145,8 @@ def test_a_forward_that_takes_more_is_not_taken_over(device: Device) -> None:
     before = device.listing()
     error = refused(device, take_over=True)
     assert (isinstance(error, Blocked), "would cut off the rest" in error.what, device.listing()) == (True, True, before)
+    rules = checks(device.do(state="looked", take_over=True, check=True))[-1]
+    assert (rules.stops, "would cut off the rest" in rules.seen, "split it on the router" in rules.remedy) == (True, True, True)
 
 
 @pytest.mark.parametrize("device", ["OpenWrt", "Vyos", "RouterOs", "Upnp"], indirect=True)
