@@ -19,7 +19,7 @@ from pathlib import Path
 import sqlalchemy as sa
 from sqlalchemy import exc
 
-from lab.world import image, world
+from tests.needs import lab_image
 
 # $1: the image; $2: a folder to mount on; the rest: the server's start. A tmpfs carries the layer above the image; another one,
 # /small, is for databases that are to have little room.
@@ -119,7 +119,7 @@ class Server:
 def running(name: str, folder: Path) -> Iterator[Server]:
     """Start a server (``postgresql`` or ``mariadb``) with an empty folder of its own; it is stopped at the end."""
     kind = KINDS[name]
-    root = _image()
+    root = lab_image()
     port, password = _free_port(), secrets.token_hex(16)
     alone = (
         "setpriv",
@@ -162,14 +162,6 @@ def settings(url: sa.URL, password_file: Path) -> str:
         password_file.write_text(url.password)
         lines += f'password_file = "{password_file}"\n'
     return lines
-
-
-def _image() -> Path:
-    if not image.path().is_dir():
-        with world.alone():
-            image.ensure_packages()
-            image.ensure()
-    return image.path()
 
 
 def _free_port() -> int:

@@ -12,11 +12,9 @@ from typing import Any
 import pytest
 
 from lab.world.authority import Authority
-from tests.conftest import require_lab
+from tests.needs import lab_image
 from tests.playbooks import TOP, Run
 from tests.roles.conftest import Control
-
-pytestmark = pytest.mark.lab
 
 NAMESPACE = f"qktest-router-{os.getpid()}"
 FOREIGN = """table ip office {
@@ -36,7 +34,7 @@ def nft(*arguments: str, text: str = "") -> str:
 @pytest.fixture
 def router(control: Control) -> Iterator[Control]:
     """A control node whose site's router is a namespace."""
-    require_lab()
+    lab_image()
     subprocess.run(["ip", "netns", "add", NAMESPACE], check=True)
     try:
         subprocess.run(["ip", "-n", NAMESPACE, "link", "set", "lo", "up"], check=True)

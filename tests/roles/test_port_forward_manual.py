@@ -12,11 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import require_lab
+from tests.needs import lab_image
 from tests.playbooks import Run
 from tests.roles.conftest import Control
-
-pytestmark = pytest.mark.lab
 
 NAMESPACE = f"qktest-manual-{os.getpid()}"
 INSIDE = ("ip", "netns", "exec", NAMESPACE)
@@ -40,7 +38,7 @@ while True:
 
 @pytest.fixture
 def site(control: Control) -> Iterator[Control]:
-    require_lab()
+    lab_image()
     subprocess.run(["ip", "netns", "add", NAMESPACE], check=True)
     try:
         for command in ("link set lo up", "addr add 10.1.2.3/32 dev lo", "addr add 11.22.33.44/32 dev lo"):

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from lab.world import image, world
+from tests.needs import lab_image
 
 # $1: the image; $2: the folder that the daemon sees as /mnt; the rest: its command. The mounts are seen by nobody else.
 BOX = """set -e
@@ -29,18 +29,9 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def root() -> Path:
-    """The image, made now if it is not there yet."""
-    if not image.path().is_dir():
-        with world.alone():
-            image.ensure_packages()
-            image.ensure()
-    return image.path()
-
-
 def run(folder: Path, *command: str) -> str:
     """Run a program of the image to its end; its standard output."""
-    boxed = [*ALONE, "/bin/sh", "-c", BOX, "box", str(root()), str(folder), *command]
+    boxed = [*ALONE, "/bin/sh", "-c", BOX, "box", str(lab_image()), str(folder), *command]
     done = subprocess.run(boxed, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -52,7 +43,7 @@ def daemon(folder: Path, *command: str, answers: Callable[[], bool], **environme
     log = folder / "log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [*ALONE, "/bin/sh", "-c", BOX, "box", str(root()), str(folder), *command],
+            [*ALONE, "/bin/sh", "-c", BOX, "box", str(lab_image()), str(folder), *command],
             env={"PATH": os.environ["PATH"], **environment},
             stdin=subprocess.DEVNULL,
             stdout=output,

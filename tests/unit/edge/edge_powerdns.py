@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import requests
-from edge_box import daemon, free_port, root
+from edge_box import daemon, free_port
 from edge_lab import ZONE
+
+from tests.needs import lab_image
 
 SCHEMA = "usr/share/pdns-backend-sqlite3/schema/schema.sqlite3.sql"
 
@@ -77,7 +79,7 @@ def running(folder: Path) -> Iterator[PowerDNS]:
             return False
 
     with closing(sqlite3.connect(folder / "zones.db")) as database:
-        database.executescript((root() / SCHEMA).read_text())
+        database.executescript((lab_image() / SCHEMA).read_text())
     with daemon(folder, "/usr/sbin/pdns_server", "--config-dir=/mnt", answers=answers):
         server.call("POST", document={"name": f"{ZONE}.", "kind": "Native", "nameservers": [f"ns1.{ZONE}."]})
         yield server

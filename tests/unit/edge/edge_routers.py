@@ -17,12 +17,12 @@ from typing import Any, ClassVar
 from edge_network import EDGE, EXTERNAL, LAN, NETWORK, OFFICE, WAN, Site
 
 from lab.routers import openwrt
-from lab.world import image, world
 from lab.world.authority import Authority
 from lab.world.layout import TOP
 from qbo_sync.edge import router
 from qbo_sync.edge.router import Settings, job
 from qbo_sync.errors import KitError
+from tests.needs import lab_image
 
 SETTINGS = Settings(wan_interface=WAN, lan_network=NETWORK, lan_address=EDGE)
 
@@ -304,16 +304,12 @@ class Upnp(Device):
         self.stack.callback(self._end)
 
     def _serve(self) -> None:
-        if not image.path().is_dir():
-            with world.alone():
-                image.ensure_packages()
-                image.ensure()
         self.site.router.run(["nft", "-f", "-"], "flush ruleset\n" + TABLE)
         settings = f"ext_ifname={WAN}\nlistening_ip={LAN}\nhttp_port=5000\nsecure_mode=no\nsystem_uptime=no\n{self.protocols}"
         (self.folder / "miniupnpd.conf").write_text(settings + self.permissions + "uuid=11111111-2222-3333-4444-555555555555\n")
         alone = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--fork", "--kill-child"]
         alone += ["--propagation", "private"]
-        command = [*self.site.router.inside, *alone, "/bin/sh", "-c", BOX, "box", str(image.path()), str(self.folder)]
+        command = [*self.site.router.inside, *alone, "/bin/sh", "-c", BOX, "box", str(lab_image()), str(self.folder)]
         self.log = (self.folder / "log").open("wb")
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
         self._wait()
