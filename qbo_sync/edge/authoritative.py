@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -60,6 +60,10 @@ class Answer:
         if address is None:
             return not self.addresses
         return self.addresses == (address,) and ttl in (None, self.ttl)
+
+    def is_without(self, foreign: Collection[str]) -> bool:
+        """Whether the server was reached and tells no address besides ``foreign``."""
+        return self.reached and set(self.addresses) <= set(foreign)
 
     def __str__(self) -> str:
         if self.problem:
@@ -252,3 +256,28 @@ def wait(
         seen=seen,
         next="wait for the DNS provider to publish the record, or have it made there; then run this again",
     )
+
+
+def wait_without(
+    name: str,
+    foreign: Collection[str],
+    servers: Sequence[Server],
+    *,
+    timeout_s: float = 300.0,
+    interval_s: float = INTERVAL_S,
+    progress: Callable[[str], None] = lambda _: None,
+) -> tuple[Answer, ...]:
+    """Ask until no server tells an address besides ``foreign``, for ``timeout_s`` at most; what each said last.
+
+    ``progress`` as in :func:`wait`. Raises nothing: ``is_without`` of each answer says whether it came so far.
+    """
+    deadline, told = time.monotonic() + timeout_s, ""
+    while True:
+        said = answers(servers, name)
+        late = [str(one) for one in said if not one.is_without(foreign)]
+        left_s = deadline - time.monotonic()
+        if not late or interval_s > left_s:
+            return said
+        if told != (told := "; ".join(late)):
+            progress(f"{len(late)} of {len(said)} name servers still tell it, waiting up to {left_s:.0f} s: {told}")
+        time.sleep(interval_s)

@@ -302,4 +302,8 @@ def test_the_whole_journey_by_playbook(fresh_site: EdgeSite) -> None:
     gone = playbook(site, "offboard", offboard_site="lab", **ANSWER)
     assert (gone.code, gone.count("failed")) == (0, 0), gone.text
     assert authoritative() == []
+    proof = state_of(site)["offboard"]["seen"]
+    assert (proof["edge_host"], proof["outside"]) == ("nothing of ours", "its certificate is not shown"), proof
+    assert [line.partition(": ")[2] for line in proof["name_servers"]] == ["no A record"], proof
+    assert site.on("edge", "ls -d /opt/qbo-kit /etc/qbo-* /var/lib/qbo-* /etc/systemd/system/qbo-* 2>/dev/null || true") == ""
     assert playbook(site, "offboard", offboard_site="lab", **ANSWER).count("changed") == 0

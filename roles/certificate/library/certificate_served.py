@@ -16,6 +16,7 @@ description: Looks from the outside. Whether the chain is trusted is not the que
 options:
   name: {description: the secure address, type: str, required: true}
   expect: {description: "the fingerprint that must be served, in hexadecimal digits", type: str, required: true}
+  address: {description: "where to connect, when the name may lead nowhere; empty: where it leads", type: str, default: ""}
   timeout_s: {description: seconds for the connection, type: int, default: 10}
 author: qbo-kit
 """
@@ -35,13 +36,14 @@ fingerprint: {description: what was served, type: str, returned: when something 
 def main():
     """Look, compare, and say what was seen."""
     spec = {"name": {"type": "str", "required": True}, "expect": {"type": "str", "required": True}}
+    spec["address"] = {"type": "str", "default": ""}
     module = AnsibleModule({**spec, "timeout_s": {"type": "int", "default": 10}}, supports_check_mode=True)
     name, expect = module.params["name"], module.params["expect"]
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     try:
-        plain = socket.create_connection((name, 443), timeout=module.params["timeout_s"])
+        plain = socket.create_connection((module.params["address"] or name, 443), timeout=module.params["timeout_s"])
         with context.wrap_socket(plain, server_hostname=name) as tls:
             seen = hashlib.sha256(tls.getpeercert(binary_form=True)).hexdigest()
     except OSError as error:

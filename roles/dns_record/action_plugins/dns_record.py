@@ -55,6 +55,9 @@ class ActionModule(KitAction):
         for text in attention:
             self._tell(text)
         result = {"changed": outcome.changed, "diff": _diff(outcome), "zone": outcome.zone.name, "attention": attention}
+        if arguments["state"] == "absent":
+            left = dns.after(outcome.before, outcome.changes)
+            result["others"] = sorted(record.content for record in left if record.type == "A")
         if arguments["state"] == "present" and not self.check_mode:
             try:
                 result["servers"] = self._wait(arguments, outcome)

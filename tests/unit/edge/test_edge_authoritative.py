@@ -138,3 +138,25 @@ def test_what_is_no_server(wrong: str) -> None:
 def test_a_resolver_is_an_address() -> None:
     with pytest.raises(UsageError, match="by its address"):
         authoritative.resolver_at("resolver.example")
+
+
+def test_a_record_that_goes_while_waiting(name_server: DnsServer) -> None:
+    name_server.set(ZONE, zone("qbo 3600 IN A 11.22.33.10"))
+    servers = found(name_server)
+    timer = threading.Timer(0.3, name_server.set, (ZONE, zone()))
+    timer.start()
+    told: list[str] = []
+    (said,) = authoritative.wait_without(NAME, (), servers, timeout_s=20, interval_s=0.1, progress=told.append)
+    timer.join()
+    assert (said.addresses, said.is_without(())) == ((), True)
+    (line,) = told
+    assert "still tell it, waiting up to 20 s: " in line
+
+
+def test_a_record_that_stays_is_told_and_a_foreign_one_is_not_waited_for(name_server: DnsServer) -> None:
+    name_server.set(ZONE, zone("qbo 3600 IN A 11.22.33.10"))
+    servers = found(name_server)
+    (said,) = authoritative.wait_without(NAME, (), servers, timeout_s=0)
+    assert (said.addresses, said.is_without(())) == (("11.22.33.10",), False)
+    (said,) = authoritative.wait_without(NAME, ["11.22.33.10"], servers, timeout_s=20)
+    assert said.is_without(["11.22.33.10"])
