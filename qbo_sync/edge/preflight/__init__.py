@@ -96,7 +96,8 @@ def _from_outside(inputs: Inputs, checks: Sequence[Check]) -> Iterator[Check]:
     """P18, where it can tell something: the name leads to the site, and no certificate has proved already that it does."""
     if not inputs.staging or not inputs.over_http or find_spec("acme") is None:
         return
-    if machine.valid_certificate(inputs.host, inputs.fqdn):
+    proved = not machine.another_way(inputs.host.get("authenticator", ""), inputs)
+    if proved and machine.valid_certificate(inputs.host, inputs.fqdn):
         yield check("P18", "ok", "not asked: the CA has come through already, there is a valid certificate")
     elif not records.leads_to(inputs):
         yield check(

@@ -240,6 +240,12 @@ def certificate(pem: str) -> dict[str, Any]:
     return {"names": sorted(re.findall(r"DNS:([^\s,]+)", shown)), "days_left": int(left // 86400)}
 
 
+def authenticator(renewal: str) -> str:
+    """How certbot proved the name when it ordered the lineage, by the text of its renewal file; empty when that is not known."""
+    found = re.search(r"^authenticator\s*=\s*(\S+)", renewal, re.MULTILINE)
+    return found[1] if found else ""
+
+
 def accounts(folder: str) -> list[str]:
     """The addresses of the ACME accounts that certbot keeps on this host."""
     found = []
@@ -334,6 +340,7 @@ def on_host(asked: dict[str, Any]) -> dict[str, Any]:
         "hops": hops(asked["way_to"]) if asked["way_to"] else [],
         "seen_address": seen_address(asked["echo_url"]) if asked["echo_url"] else "",
         "certificate": certificate(text(f"{asked['letsencrypt']}/live/{fqdn}/fullchain.pem")),
+        "authenticator": authenticator(text(f"{asked['letsencrypt']}/renewal/{fqdn}.conf")),
         "accounts": accounts(asked["letsencrypt"]),
         "budget": text(asked["budget"]),
         "challenges": {},

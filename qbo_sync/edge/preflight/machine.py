@@ -26,7 +26,7 @@ def checks(inputs: Inputs) -> Iterator[Check]:
         yield has_room(folder, free, host.get("disk_mib", DISK_MIB))
     if "skew_s" in host:
         yield host_clock(host["skew_s"])
-    yield certificate_there(host["certificate"], inputs.fqdn)
+    yield certificate_there(host["certificate"], inputs.fqdn, another_way(host.get("authenticator", ""), inputs))
 
 
 def port_is_free(port: str, programs: list[str]) -> Check:
@@ -87,12 +87,19 @@ def host_clock(skew_s: float) -> Check:
     return check("P20", severity, seen, remedy if severity != "ok" else "", title="the edge host's clock is right")
 
 
-def certificate_there(lineage: Mapping[str, Any], fqdn: str) -> Check:
-    """P23: a valid certificate is kept, so none is asked for."""
+def another_way(authenticator: str, inputs: Inputs) -> bool:
+    """Whether the name was proved over HTTP and is to be proved over DNS now, or the other way round."""
+    return authenticator != "" and (authenticator == "webroot") != inputs.over_http
+
+
+def certificate_there(lineage: Mapping[str, Any], fqdn: str, another_way: bool = False) -> Check:
+    """P23: a valid certificate is kept, so none is asked for, unless the name is to be proved in another way."""
     if not lineage:
         return check("P23", "ok", "none yet; the step certificate asks for one")
     seen = f"for {', '.join(lineage['names'])}, {lineage['days_left']} days left"
     if lineage["names"] == [fqdn] and lineage["days_left"] >= 0:
+        if another_way:
+            return check("P23", "info", f"{seen}: the name was proved in another way", "the step certificate asks for a new one")
         return check("P23", "info", seen, "it is not asked for again before it is due")
     why = "has ended" if lineage["days_left"] < 0 else "is for other names"
     return check("P23", "info", f"{seen}: it {why}", "the step certificate asks for a new one")

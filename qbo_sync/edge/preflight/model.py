@@ -165,7 +165,7 @@ CATALOGUE: Mapping[str, Kind] = {
         "a certificate is there already",
         "the names and the end of the one that certbot keeps",
         "info",
-        "nothing: a valid one is not asked for again",
+        "nothing: a valid one is not asked for again, unless the name is to be proved in another way",
     ),
     "P24": Kind(
         "the DNS provider lets the kit change the zone",

@@ -9,6 +9,7 @@ from qbo_sync import config
 from qbo_sync.edge import budget
 from qbo_sync.edge.preflight import Check, Inputs, Tick, look, page, remember, run
 from qbo_sync.edge.preflight.checklist import asked, seen_on_host
+from qbo_sync.edge.router import PORTS
 from qbo_sync.errors import KitError
 from qbo_sync.switch.steps.site import Site
 
@@ -22,6 +23,7 @@ def examine(site: Site, edge: config.Edge, said: Mapping[str, bool | None]) -> t
             "fqdn": edge.fqdn,
             "address": edge.address,
             "lan_address": edge.lan_address,
+            "ports": list(PORTS),
             "webroot": WEBROOT,
             "letsencrypt": LETSENCRYPT,
             "budget": str(budget.PATH),
@@ -30,6 +32,8 @@ def examine(site: Site, edge: config.Edge, said: Mapping[str, bool | None]) -> t
             "echo_url": "",
         }
     )
+    # How the name is proved is known here only by the order that was made; over DNS port 80 may rightly be closed.
+    over_dns = host["authenticator"].startswith("dns-")
     inputs = Inputs(
         edge.fqdn,
         edge.zone,
@@ -39,6 +43,8 @@ def examine(site: Site, edge: config.Edge, said: Mapping[str, bool | None]) -> t
         edge.nameservers,
         edge.acme_directory,
         str(edge.acme_ca_file or ""),
+        challenge="dns-01" if over_dns else "http-01",
+        ports=(443,) if over_dns else PORTS,
         host=host,
     )
     answers = remember(site.store.directory / "state.json", site.settings.site, said)

@@ -436,6 +436,8 @@ def test_p23_a_certificate_that_is_there(tmp_path: Path, names: tuple[str, ...],
     check = machine.certificate_there(facts["certificate"], NAME)
     assert (check.id, check.severity, machine.valid_certificate(facts, NAME)) == ("P23", "info", valid)
     assert seen in check.seen
+    again = machine.certificate_there(facts["certificate"], NAME, another_way=True)
+    assert again.remedy == "the step certificate asks for a new one"
     assert look.certificate(look.text(str(tmp_path / "none.pem"))) == {}
     assert look.certificate(look.text(str(pem(tmp_path, names, days, issuer=names[0])))) == {}  # a placeholder
 
@@ -446,6 +448,21 @@ def test_p07_the_account_that_certbot_keeps_is_found(tmp_path: Path) -> None:
     (folder / "regr.json").write_text(json.dumps({"body": {}, "uri": "https://ca.example/acct/1"}))
     (folder.parent / "regr.json").write_text("{")
     assert look.accounts(str(tmp_path)) == ["https://ca.example/acct/1"]
+
+
+@pytest.mark.parametrize(
+    ("kept", "challenge", "another"),
+    [
+        ("authenticator = webroot", "http-01", False),
+        ("authenticator = webroot", "dns-01", True),
+        ("authenticator = dns-cloudflare", "http-01", True),
+        ("authenticator = dns-cloudflare", "dns-01", False),
+        ("", "dns-01", False),
+    ],
+)
+def test_p23_a_name_that_was_proved_in_another_way_is_seen(kept: str, challenge: str, another: bool) -> None:
+    inputs = Inputs(NAME, "mycompany.com", ADDRESS, challenge=challenge)
+    assert machine.another_way(look.authenticator(f"version = 5\n[renewalparams]\n{kept}\n"), inputs) is another
 
 
 # --- P25: HSTS above the name ---------------------------------------------------------------------------------------
