@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import hypothesis
 import pytest
 import sqlalchemy as sa
 
@@ -15,6 +16,10 @@ from lab.world import image, world
 from lab.world.access import Lab
 from tests.databases import servers
 from tests.needs import need
+
+# How long an example takes is the machine's matter, and it may be busy.
+hypothesis.settings.register_profile("kit", deadline=None)
+hypothesis.settings.load_profile("kit")
 
 LAB_TESTS = Path(__file__).parent / "lab"
 

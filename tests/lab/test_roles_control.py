@@ -154,6 +154,7 @@ def test_a_forward_lost_by_hand_is_seen_from_outside_and_mended_and_what_is_seen
     proved = playbook(site, "verify")
     assert proved.code == 0, proved.text
     seen = state_of(site)["verify"]["seen"]
+    assert (seen["inside"]["ok"], FQDN in seen["inside"]["seen"]) == (True, True)
     assert {check["id"]: check["ok"] for check in seen["checks"]} == {
         "outside": True,
         "resolution": True,

@@ -117,6 +117,9 @@ def test_a_look_through_the_sites_own_address_proves_nothing(control: Control) -
     seen = control.state["verify"]
     assert seen["state"] == "failed"
     assert {check["id"]: check["ok"] for check in seen["seen"]["checks"]}["outside"] is False
+    inside = seen["seen"]["inside"]
+    assert (inside["ok"], "refused" in inside["seen"]) == (False, True)
+    assert "people inside the office do not reach 127.0.0.1: switch on NAT loopback (hairpin)" in inside["next"]
 
 
 def test_an_observer_behind_nat_proves_nothing_without_an_echo(control: Control) -> None:
