@@ -41,7 +41,7 @@ def test_a_sound_site_passes_and_nothing_is_left_out(edge_site: EdgeSite) -> Non
 
 def test_a_stopped_nginx_is_seen_on_the_host_and_from_outside(edge_site: EdgeSite) -> None:
     """And by a monitoring system, whose check the same suite is: one line, and exit code 0 or 2."""
-    pick = "unit_runs or sockets or page"
+    pick = "unit_runs or sockets or page_answers"
     ask = ("tests/hosts/test_observer.py", "-k", "time_left", "--nagios")
     code, text = suite(edge_site, *ask)
     assert (code, text.splitlines()[0][:12]) == (0, "TESTINFRA OK"), text
