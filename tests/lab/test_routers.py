@@ -82,7 +82,7 @@ def test_a_router_with_upnp_is_asked_by_the_edge_host_and_asked_again_when_it_fo
         assert site.on("edge", f"ls -d {places} 2>/dev/null || true") == ""
         assert site.on("edge", "systemctl list-units --all --plain --no-legend 'qbo-kit-forward*'") == ""
         back = forward(site, "upnp", port_forward_state="restored")
-        assert (back.code, "qbokit:lab" in site.on("router", "nft list table inet filter")) == (0, True), back.text
+        assert (back.code, EDGE_LAN in site.on("router", "nft list table inet filter")) == (0, True), back.text
         assert site.on("edge", "systemctl is-active qbo-kit-forward-refresh.timer") == "active"
         again = forward(site, "upnp", port_forward_state="absent")
         assert (again.code, EDGE_LAN in site.on("router", "nft list table inet filter")) == (0, False), again.text
