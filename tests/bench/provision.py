@@ -25,6 +25,7 @@ from lab.world import image, world
 
 CALLBACKS = Path(__file__).with_name("callbacks")
 EDGE = "lab"
+LONGEST = 8
 
 
 @dataclass
@@ -82,6 +83,9 @@ def show(title: str, run: Measured) -> None:
     in_tasks = sum(seconds for _, seconds, _ in run.shares()) or 1.0
     for role, seconds, sent in run.shares():
         print(f"    {role:<14} {seconds:6.1f} s  {100 * seconds / in_tasks:4.0f} %  {sent:3d} programs on the edge host")
+    print("  the longest tasks")
+    for task in sorted(run.tasks, key=lambda task: -task["seconds"])[:LONGEST]:
+        print(f"    {task['seconds']:6.1f} s  {task['role'] or 'playbook'}: {task['task']}")
 
 
 def main(arguments: list[str]) -> int:

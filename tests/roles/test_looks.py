@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import resource
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from types import ModuleType
@@ -141,6 +144,32 @@ def test_an_observer_that_is_not_in_the_inventory_is_refused(control: Control) -
 def test_a_ca_file_that_is_not_there_is_refused(control: Control) -> None:
     run = control.role("verify", verify_ca_file="/nowhere/ca.pem")
     assert "acme: the CA file /nowhere/ca.pem is not on the control node. Mend verify_ca_file." in run.flat
+
+
+KNOCK = """
+import sys
+sys.path.insert(0, "roles/verify/library")
+import verify_site
+print(*sorted(verify_site._answering("127.0.0.1", [int(port) for port in sys.argv[1:]])))
+"""
+
+
+@pytest.mark.parametrize("files", [4096, 100])
+def test_the_ports_that_answer_are_found_whatever_the_limit_of_open_files(files: int) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as first, socket.create_server(("127.0.0.1", 0)) as last:
+        answer = [str(server.getsockname()[1]) for server in (first, last)]
+        refuse = [str(port) for port in range(1025, 1425) if str(port) not in answer]
+        done = subprocess.run(
+            [sys.executable, "-c", KNOCK, answer[0], *refuse, answer[1]],
+            cwd=TOP,
+            check=True,
+            capture_output=True,
+            text=True,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (files, files)),
+        )
+    assert set(answer) <= set(done.stdout.split()), done.stdout
+    # Another program of this machine may listen at one of the others.
+    assert len(done.stdout.split()) < 20
 
 
 BLOCKER = {"id": "TAX-001", "kind": "tax", "severity": "blocker", "qbo": "GST 5%", "miracle": "none", "remedy": "add it"}
