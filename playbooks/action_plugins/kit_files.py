@@ -11,6 +11,10 @@
           - {dest: /etc/nftables.d/ours.nft, content: "{{ rules }}", mode: "0644"}
         absent: [/etc/systemd/system/old.service]
 
+``activate`` is a command of the host that takes what was written into use, a reload for one; it runs when something changed, so
+not in check mode. If it fails, or not all could be written, files and links are put back as they stood. Unlike a handler it is
+not lost when a run is cut off after the task.
+
 Owner and group are ``root`` when left out. A loop of ansible-core's own modules sends two programs for each file; this sends one
 for all of them. Check mode and ``--diff`` tell file by file; of a ``secret`` only its name.
 Published: ``written``, the paths that changed.
@@ -48,12 +52,13 @@ class ActionModule(CarryingAction):
             },
         },
         "absent": {"type": "list", "elements": "path", "default": []},
+        "activate": {"type": "list", "elements": "str", "default": []},
     }
 
     def work(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """Compare and make all files; say which changed, and how."""
         absent = [{"dest": path, "state": "absent"} for path in arguments["absent"]]
-        return self.carry([*map(self._wanted, arguments["files"]), *absent])
+        return self.carry([*map(self._wanted, arguments["files"]), *absent], arguments["activate"])
 
     def _wanted(self, given: dict[str, Any]) -> dict[str, Any]:
         """One file as the host's program is told of it."""

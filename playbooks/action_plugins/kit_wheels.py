@@ -10,6 +10,7 @@
         project: false                      # true: this checkout's own wheel and its dependencies as well
         dependencies: true                  # false: with project, its own wheel without them
         state: present                      # absent removes every version
+        activate: [systemctl, try-restart, certbot]  # run on the host when the link was switched
 
 Each version has a folder of its own (``/opt/qbo-kit/versions/<name>-<fingerprint>``); the stable path is a link, switched when
 the new version is complete. The version before it stays, so that switching back is one link. An unchanged host costs one command.
@@ -18,6 +19,7 @@ In check mode nothing is collected, copied or made.
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -34,11 +36,12 @@ mkdir -p {root}/versions
 python3 -m venv --clear "$new"
 "$new/bin/python" -m pip install --quiet --no-index --no-deps --disable-pip-version-check {tmp}/wheels/*.whl
 old=$(readlink {root}/{name} || true)
-ln -s "$new" {root}/{name}.new
+ln -sfn "$new" {root}/{name}.new
 mv -T {root}/{name}.new {root}/{name}
 for version in {root}/versions/{name}-*; do
     case $version in "$new" | "$old") ;; *) rm -rf "$version" ;; esac
 done
+{activate}
 """
 
 REMOVE = "rm -rf {root}/{name} {root}/versions/{name}-* && rmdir --ignore-fail-on-non-empty {root}/versions {root}"
@@ -54,6 +57,7 @@ class ActionModule(WheelAction):
         "project": {"type": "bool", "default": False},
         "dependencies": {"type": "bool", "default": True},
         "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+        "activate": {"type": "list", "elements": "str", "default": []},
     }
 
     def work(self, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -69,7 +73,7 @@ class ActionModule(WheelAction):
         bundle = wheels.planned(software, target, cache) if self.check_mode else wheels.collect(software, target, cache)
         wanted = f"{ROOT}/versions/{name}-{bundle.fingerprint}" if wheels.is_collected(bundle) else "a version not collected yet"
         if link != wanted and not self.check_mode:
-            self._install(name, bundle)
+            self._install(name, bundle, arguments["activate"])
         return {"changed": link != wanted, "version": wanted, "diff": {"before": f"{link}\n", "after": f"{wanted}\n"}}
 
     def _software(self, arguments: dict[str, Any]) -> wheels.Software:
@@ -82,7 +86,8 @@ class ActionModule(WheelAction):
             arguments["name"], requirements, checkout / "constraints.txt", checkout if arguments["project"] else None
         )
 
-    def _install(self, name: str, bundle: wheels.Bundle) -> None:
+    def _install(self, name: str, bundle: wheels.Bundle, activate: list[str]) -> None:
         with self.wheels_there(bundle) as tmp:
-            script = INSTALL.format(root=ROOT, name=name, fingerprint=bundle.fingerprint, tmp=tmp)
+            words = {"root": ROOT, "name": name, "fingerprint": bundle.fingerprint, "tmp": tmp}
+            script = INSTALL.format(**words, activate=shlex.join(activate))
             self.remote(script, f"install {name} into {ROOT}/{name}")

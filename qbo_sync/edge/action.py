@@ -111,11 +111,23 @@ class CarryingAction(KitAction):
 
     _requires_connection = True
 
-    def carry(self, files: Sequence[dict[str, Any]]) -> dict[str, Any]:
-        """Have the host hold these, each as its program takes them; the task's result, which shows nothing of a secret."""
+    def carry(self, files: Sequence[dict[str, Any]], activate: Sequence[str] = ()) -> dict[str, Any]:
+        """Have the host hold these, each as its program takes them; the task's result, which shows nothing of a secret.
+
+        ``activate`` is a command of the host that takes what changed into use; if it fails, all is put back. Raises
+        :class:`KitError`.
+        """
         program = f"python3 -c {shlex.quote(Path(host_files.__file__).read_text(encoding='utf-8'))}"
-        asked = json.dumps({"check": self.check_mode, "files": files})
+        asked = json.dumps({"check": self.check_mode, "activate": list(activate), "files": files})
         done = self._low_level_execute_command(program, in_data=asked.encode())
+        if done["rc"] == host_files.REFUSED:
+            names = " or ".join(file["dest"] for file in files if file["state"] == "file")
+            raise KitError(
+                f"what was written could not be taken into use, and was put back as it stood: {shlex.join(activate)}",
+                seen=done["stderr"].strip()[-600:],
+                next=f"unless that is about {names}, mend the file it names; else report it to the kit's makers",
+                site=self.site,
+            )
         if done["rc"] != 0:
             seen = (done["stderr"] or done["stdout"]).strip().splitlines()[-1:]
             raise KitError("could not write a file on the host", seen="".join(seen), site=self.site)

@@ -1,11 +1,14 @@
 """Files and folders of a host, made as asked in one go. Sent to the host as one program, so it uses the standard library only.
 
-Standard input: ``{"check": bool, "files": [{"dest", "state", "mode", "owner", "group", "content", "secret"}, …]}``, ``content``
-in base64 and ``state`` one of ``file``, ``directory``, ``absent``, or ``only``: then no file is left in the folder ``dest`` but
-those of ``names``. Standard output: what stood there, one entry a file:
+Standard input: ``{"check": bool, "activate": [words], "files": [entry, …]}`` with entries ``{"dest", "state", "mode", "owner",
+"group", "content", "secret"}``, ``content`` in base64 and ``state`` one of ``file``, ``directory``, ``absent``, or ``only``: then
+no file is left in the folder ``dest`` but those of ``names``. Standard output: what stood there, one entry a file:
 ``{"changed", "state", "content", "mode", "owner", "group"}``; of a secret only the :func:`digest` of its content, since Ansible
 may log what a host answers. A file is replaced whole: whoever reads it sees the old one or the new one. An entry is done only
 when the one before it is; a failure ends with exit status 1 and the cause on standard error.
+
+``activate`` is a command that takes what was written into use, a reload for one; it runs when anything changed. When it fails
+(exit status 3, its words on standard error), or not all could be written, every file of this call is put back as it stood.
 """
 
 from __future__ import annotations
@@ -18,9 +21,12 @@ import os
 import pwd
 import shutil
 import stat
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+
+REFUSED = 3  # the exit status when the command failed that takes the files into use
 
 
 def look(entry: dict[str, Any]) -> dict[str, Any]:
@@ -111,22 +117,58 @@ def dress(path: Path, wanted: dict[str, Any]) -> None:
     path.chmod(int(wanted["mode"], 8))
 
 
+def put_back(path: Path, link: str, seen: dict[str, Any]) -> None:
+    """A file, a link or nothing, as it was seen before; folders stay as they are."""
+    if link and not path.is_symlink():
+        path.symlink_to(link)
+    if seen["state"] == "link":
+        path.resolve().unlink(missing_ok=True)
+    elif seen["state"] == "file" or (seen["state"] == "absent" and path.is_file()):
+        make(path, seen, look({"dest": path, "state": "file"}))
+
+
+def run(activate: list[str]) -> None:
+    """Have the files taken into use. Raises :class:`SystemExit` with the command's words when it fails."""
+    done = subprocess.run(activate, capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.stderr.write((done.stderr or done.stdout).strip() or f"exit status {done.returncode}")
+        raise SystemExit(REFUSED)
+
+
+def carry_out(files: list[dict[str, Any]], activate: list[str], check: bool) -> list[dict[str, Any]]:
+    """Make every entry; what was there before, as the module's docstring says."""
+    found, undo = [], []
+    try:
+        for entry in files:
+            path, seen, wanted = Path(entry["dest"]), look(entry), wish(entry, check)
+            changed = any(seen.get(key) != value for key, value in wanted.items())
+            if changed and not check:
+                undo.append((path, str(path.readlink()) if path.is_symlink() else "", seen))
+                try:
+                    make(path, wanted, seen)
+                except OSError as error:
+                    raise SystemExit(f"{path}: {error.strerror}") from None
+            found.append({**told(entry, seen), "changed": changed})
+        if undo and activate:
+            run(activate)
+    except SystemExit:
+        for step in reversed(undo if activate else []):
+            put_back(*step)
+        raise
+    return found
+
+
+def told(entry: dict[str, Any], seen: dict[str, Any]) -> dict[str, Any]:
+    """What was seen, as it may be logged."""
+    if entry.get("secret") and "content" in seen:
+        return {**seen, "content": digest(seen["content"])}
+    return seen
+
+
 def main() -> None:
     """Read what is wanted, do it, say what was there."""
     asked = json.load(sys.stdin)
-    found = []
-    for entry in asked["files"]:
-        seen, wanted = look(entry), wish(entry, asked["check"])
-        changed = any(seen.get(key) != value for key, value in wanted.items())
-        if changed and not asked["check"]:
-            try:
-                make(Path(entry["dest"]), wanted, seen)
-            except OSError as error:
-                raise SystemExit(f"{entry['dest']}: {error.strerror}") from None
-        if entry.get("secret") and "content" in seen:
-            seen["content"] = digest(seen["content"])
-        found.append({**seen, "changed": changed})
-    json.dump(found, sys.stdout)
+    json.dump(carry_out(asked["files"], asked["activate"], asked["check"]), sys.stdout)
 
 
 if __name__ == "__main__":

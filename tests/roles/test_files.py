@@ -86,7 +86,7 @@ def test_what_differs_is_mended_and_nothing_else(control: Control, wanted: dict[
 
 def on_host(*files: dict[str, Any], check: bool = False) -> list[dict[str, Any]]:
     """What the program on the host says of these."""
-    asked = json.dumps({"check": check, "files": files})
+    asked = json.dumps({"check": check, "activate": [], "files": files})
     done = subprocess.run([sys.executable, host_files.__file__], input=asked, capture_output=True, text=True, check=True)
     found: list[dict[str, Any]] = json.loads(done.stdout)
     return found
@@ -118,6 +118,39 @@ def test_the_host_never_answers_with_a_secret(tmp_path: Path) -> None:
         (said,) = on_host({**entry, "content": other})
         assert said["changed"] is (other != content)
         assert content not in json.dumps(said)
+
+
+def test_what_cannot_be_taken_into_use_is_put_back(control: Control, wanted: dict[str, Any], tmp_path: Path) -> None:
+    """A web server that refuses its new configuration must still be able to start tomorrow."""
+    top, deep = tmp_path / "host", tmp_path / "host" / "deep"
+    (deep / "er").mkdir(parents=True)
+    (deep / "er" / "made").write_text("as it was")
+    (deep / "er" / "made").chmod(0o640)
+    (tmp_path / "page").write_text("Debian's")
+    (top / "old").symlink_to(tmp_path / "page")
+    (deep / "er" / "secret").symlink_to(tmp_path / "nowhere")
+    activate = ["sh", "-c", f"grep -c Ansible {deep}/er/made; ls {top}; echo the server says no; exit 1"]
+    done = run(control, {**wanted, "activate": activate})
+    assert done.code == 2
+    assert "what was written could not be taken into use, and was put back as it stood: sh -c" in done.flat, done.text
+    assert "seen: 1\ndeep\nthe server says no" in done.text.replace("\\n", "\n"), done.text
+    assert (deep / "er" / "made").read_text() == "as it was"
+    assert f"{(deep / 'er' / 'made').stat().st_mode & 0o7777:o}" == "640"
+    assert ((top / "old").readlink(), (tmp_path / "page").read_text()) == (tmp_path / "page", "Debian's")
+    assert ((deep / "er" / "secret").is_symlink(), (tmp_path / "nowhere").exists()) == (True, False)
+    assert not (deep / "plain").exists()
+    assert run(control, {**wanted, "activate": ["true"]}).count("changed") == 1
+    assert not (top / "old").is_symlink()
+    assert run(control, {**wanted, "activate": ["false"]}).code == 0, "only what changed is taken into use"
+
+
+def test_what_could_be_written_in_part_only_is_put_back(control: Control, wanted: dict[str, Any], tmp_path: Path) -> None:
+    deep = tmp_path / "host" / "deep"
+    (deep / "er" / "secret").mkdir(parents=True)
+    done = run(control, {**wanted, "activate": ["true"]})
+    assert f"seen: {deep}/er/secret: Is a directory" in done.flat, done.text
+    assert not (deep / "plain").exists()
+    assert not (deep / "er" / "made").exists()
 
 
 def test_a_link_stays_a_link(control: Control, wanted: dict[str, Any], tmp_path: Path) -> None:

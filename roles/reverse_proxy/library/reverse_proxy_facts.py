@@ -18,6 +18,7 @@ description: Reads only. C(servers) holds the server blocks of others, not those
 options:
   own: {description: the files that this role writes, type: list, elements: path, required: true}
   certificate_directory: {description: the stable path of the certificate, type: path, required: true}
+  placeholder: {description: the folder of the placeholder certificate, type: path, required: true}
   checksum_of: {description: a configuration file of the package whose state is asked, type: path, required: true}
 author: qbo-kit
 """
@@ -26,6 +27,7 @@ EXAMPLES = """
 - reverse_proxy_facts:
     own: [/etc/nginx/conf.d/qbo-kit.conf]
     certificate_directory: /etc/qbo-kit/tls/qbo.example.com
+    placeholder: /etc/qbo-kit/tls/qbo.example.com.d/placeholder
     checksum_of: /etc/nginx/sites-available/default
 """
 
@@ -113,7 +115,7 @@ def package_file_state(path: str, md5: str) -> str:
     return "pristine" if any(line.split()[:2] == [path, md5] for line in recorded) else "changed"
 
 
-def look(own: list[str], certificate_directory: str, checksum_of: str, md5: str) -> dict[str, Any]:
+def look(own: list[str], certificate_directory: str, placeholder: str, checksum_of: str, md5: str) -> dict[str, Any]:
     """Everything the role decides on."""
     status, dump = run("nginx", "-T")
     return {
@@ -125,6 +127,8 @@ def look(own: list[str], certificate_directory: str, checksum_of: str, md5: str)
         "servers": [block for block in servers_of_dump(dump) if block["file"] not in own],
         "default_site": package_file_state(checksum_of, md5),
         "certificate": Path(certificate_directory, "fullchain.pem").exists(),
+        "placeholder": Path(placeholder, "fullchain.pem").exists(),
+        "service": all(run("systemctl", "--quiet", asked, "nginx")[0] == 0 for asked in ("is-enabled", "is-active")),
     }
 
 
@@ -132,7 +136,7 @@ def main() -> None:
     """Ansible's entry point."""
     from ansible.module_utils.basic import AnsibleModule
 
-    names = ("own", "certificate_directory", "checksum_of")
+    names = ("own", "certificate_directory", "placeholder", "checksum_of")
     spec: dict[str, Any] = {name: {"type": "path", "required": True} for name in names}
     spec["own"] = {"type": "list", "elements": "path", "required": True}
     module = AnsibleModule(spec, supports_check_mode=True)
