@@ -105,7 +105,9 @@ class EventQueue:
             return []
         try:
             with closing(sqlite3.connect(f"{self._path.absolute().as_uri()}?mode=ro", uri=True, timeout=10)) as db:
-                return db.execute(question).fetchall()
+                # Somebody may be making the file at this moment, or have been killed while at it.
+                made = db.execute("SELECT 1 FROM sqlite_master WHERE name = 'webhook_event'").fetchone()
+                return db.execute(question).fetchall() if made else []
         except sqlite3.Error as error:
             raise UsageError(
                 "the queue of webhook events cannot be read", seen=f"{self._path}: {error}", next=f"remove {self._path}"

@@ -91,3 +91,13 @@ def test_webhooks_are_told_where_they_are_switched_on(acme: Acme) -> None:
     assert answer.summary["webhooks"]["waiting"] == 2
     assert answer.summary["webhooks"]["last_worked_off"].startswith("20")
     assert any(line.startswith("webhooks: 2 wait; last worked off 20") for line in answer.lines)
+
+
+def test_a_queue_that_is_only_just_being_made_is_empty(acme: Acme) -> None:
+    """The file is there a moment before its table; a process may look, or the maker be killed, in between."""
+    queue = EventQueue(acme.site.settings)
+    path = acme.site.settings.store.directory / "webhooks.db"
+    path.touch(mode=0o600)
+    assert (queue.state().count, queue.waiting()) == (0, [])
+    assert queue.add([Event("1", "1", "customer", "1", "updated", "")]) == 1
+    assert queue.state().count == 1
