@@ -67,7 +67,7 @@ class ActionModule(KitAction):
         sent = state.read(path).get(self.site, {}).get(arguments["step"], {}).get("seen", {})
         changed = sent.get("sha256") != mark
         if changed and not self.check_mode:
-            _send(_message(arguments), arguments)
+            _send(_message(arguments), arguments, self.secret_file(arguments["smtp_password_file"]))
             seen = {"sha256": mark, "recipient": arguments["recipient"]}
             state.record(path, self.site, arguments["step"], state.result(changed=True, seen=seen))
         after = arguments["text"] if changed else ""
@@ -85,7 +85,7 @@ def _message(arguments: dict[str, Any]) -> EmailMessage:
     return message
 
 
-def _send(message: EmailMessage, arguments: dict[str, Any]) -> None:
+def _send(message: EmailMessage, arguments: dict[str, Any], password_file: Path) -> None:
     """Hand the message to the mail server, encrypted whenever the server offers it."""
     server = f"{arguments['smtp_host']}:{arguments['smtp_port']}"
     try:
@@ -95,7 +95,7 @@ def _send(message: EmailMessage, arguments: dict[str, Any]) -> None:
             if encrypted:
                 connection.starttls(context=ssl.create_default_context())
             if arguments["smtp_user"]:
-                _log_in(connection, arguments, encrypted)
+                _log_in(connection, arguments, password_file, encrypted)
             connection.send_message(message)
     except smtplib.SMTPConnectError as error:
         raise Unreachable(f"the mail server {server} did not take the connection", seen=str(error)) from error
@@ -113,11 +113,11 @@ def _send(message: EmailMessage, arguments: dict[str, Any]) -> None:
         ) from error
 
 
-def _log_in(connection: smtplib.SMTP, arguments: dict[str, Any], encrypted: bool) -> None:
+def _log_in(connection: smtplib.SMTP, arguments: dict[str, Any], password_file: Path, encrypted: bool) -> None:
     if not encrypted:
         raise UsageError(
             f"the mail server {arguments['smtp_host']} offers no encryption, so the password is not sent to it",
             next="use a mail server with STARTTLS, or one that needs no log-in",
         )
-    password = read_secret(Path(arguments["smtp_password_file"]).expanduser(), "password of the mail server")
+    password = read_secret(password_file, "password of the mail server")
     connection.login(arguments["smtp_user"], password)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import base64
 import email
 import email.policy
 import socket
+import ssl
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from lab.world.authority import Authority
 from tests.playbooks import TOP
 from tests.roles.conftest import Control
 
@@ -68,6 +72,59 @@ def test_the_message_is_sent_once_and_again_when_it_changes(control: Control, ma
     assert "2027-02-01" in body
     assert "it@acme-lifts.com" in body
     assert "2027-03-01" in messages[1].get_content()
+
+
+def test_a_password_encrypted_by_ansible_vault_is_sent_as_it_is(
+    control: Control, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ansible.parsing.vault import VaultEditor, VaultLib, VaultSecret
+
+    for name, text in (("password", "the site's own password\n"), ("mail-password", "s3nt-as-it-is\n")):
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o600)
+    secret = VaultSecret(b"the site's own password")
+    VaultEditor(VaultLib([("acme", secret)])).encrypt_file(str(tmp_path / "mail-password"), secret, vault_id="acme")
+    authority = Authority()
+    authority.write(tmp_path / "ca.pem")
+    issued = authority.issue(tmp_path, "mail", "127.0.0.1")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(issued.certificate, issued.key)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        said: list[str] = []
+        server = threading.Thread(target=hear, args=(listening, context, said), daemon=True)
+        server.start()
+        sending(control, listening.getsockname()[1])
+        log_in = {"handoff_smtp_user": "it", "handoff_smtp_password_file": str(tmp_path / "mail-password")}
+        run = control.role("handoff", "--vault-id", f"acme@{tmp_path / 'password'}", **log_in)
+        server.join(timeout=10)
+    assert (run.code, run.count("changed")) == (0, 1), run.text
+    tried = next(line.split()[2] for line in said if line.startswith("AUTH PLAIN"))
+    assert base64.b64decode(tried).split(b"\0")[1:] == [b"it", b"s3nt-as-it-is"]
+
+
+def hear(listening: socket.socket, context: ssl.SSLContext, said: list[str]) -> None:
+    """One conversation of a mail server with STARTTLS and a log-in that takes everything."""
+    plain, _ = listening.accept()
+    peer, lines = plain, plain.makefile("rb")
+    peer.sendall(b"220 mail ready\r\n")
+    while line := lines.readline().decode().strip():
+        said.append(line)
+        verb = line.split()[0].upper()
+        if verb == "EHLO":
+            peer.sendall(b"250-mail\r\n250 AUTH PLAIN\r\n" if peer is not plain else b"250-mail\r\n250 STARTTLS\r\n")
+        elif verb == "STARTTLS":
+            peer.sendall(b"220 go on\r\n")
+            peer = context.wrap_socket(plain, server_side=True)
+            lines = peer.makefile("rb")
+        elif verb == "DATA":
+            peer.sendall(b"354 go on\r\n")
+            while lines.readline().strip() != b".":
+                pass
+            peer.sendall(b"250 kept\r\n")
+        else:
+            peer.sendall({"AUTH": b"235 welcome\r\n", "QUIT": b"221 bye\r\n"}.get(verb, b"250 OK\r\n"))
+    peer.close()
 
 
 def test_check_mode_sends_nothing_and_shows_the_message(control: Control, mail: tuple[int, Path]) -> None:
