@@ -39,3 +39,15 @@ def address(interface: str) -> tuple[str, str]:
             found = link["addr_info"][0]
             return found["local"], f"{found['local']}/{found['prefixlen']}"
     return "", ""
+
+
+def interfaces() -> list[str]:
+    """The names of the interfaces."""
+    shown = subprocess.run(["ip", "-j", "link", "show"], capture_output=True, text=True, check=True).stdout
+    return [link["ifname"] for link in json.loads(shown)]
+
+
+def outward() -> dict[str, str]:
+    """The interfaces with a default route, and its gateway, empty where it has none."""
+    shown = subprocess.run(["ip", "-j", "-4", "route", "show", "default"], capture_output=True, text=True, check=True).stdout
+    return {route["dev"]: route.get("gateway", "") for route in json.loads(shown or "[]")}

@@ -57,8 +57,8 @@ OPTIONS = {
 KINDS = frozenset({"redirect", "rule", "zone", "forwarding", "defaults"})
 INITIAL = {
     "cfg01e63d": {".type": "defaults", "input": "REJECT", "forward": "REJECT"},
-    "cfg02dc81": {".type": "zone", "name": "lan", "input": "ACCEPT"},
-    "cfg03dc81": {".type": "zone", "name": "wan", "input": "REJECT", "masq": "1"},
+    "cfg02dc81": {".type": "zone", "name": "lan", "network": "lan", "input": "ACCEPT"},
+    "cfg03dc81": {".type": "zone", "name": "wan", "network": "wan", "input": "REJECT", "masq": "1"},
 }
 
 Config = dict[str, dict[str, str]]
@@ -199,13 +199,18 @@ def translations(name: str, section: dict[str, str], zones: dict[str, str]) -> l
 
 
 def ubus(device: Device, words: list[str]) -> None:
-    """``ubus call network.interface.wan status``."""
-    match = re.fullmatch(r"call network\.interface\.(\w+) status", " ".join(words))
-    if not match or match[1] not in device.zones():
+    """``ubus call network.interface dump``: an interface for each zone, called like it."""
+    if words != ["call", "network.interface", "dump"]:
         raise Refused("Command failed: Not found")
-    found, _ = kernel.address(device.zones()[match[1]])
-    answer: dict[str, Any] = {"up": bool(found), "ipv4-address": [{"address": found, "mask": 24}] if found else []}
-    print(json.dumps(answer))
+    outward = kernel.outward()
+    shown = []
+    for zone, name in device.zones().items():
+        found, _ = kernel.address(name)
+        route = [{"target": "0.0.0.0", "mask": 0, "nexthop": outward.get(name) or "0.0.0.0", "source": "0.0.0.0/0"}]
+        addresses = [{"address": found, "mask": 24}] if found else []
+        answer: dict[str, Any] = {"interface": zone, "up": bool(found), "l3_device": name, "metric": 0}
+        shown.append({**answer, "ipv4-address": addresses, "route": route if name in outward else []})
+    print(json.dumps({"interface": shown}))
 
 
 def firewall(device: Device, words: list[str]) -> None:

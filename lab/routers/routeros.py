@@ -1,4 +1,5 @@
-"""The part of MikroTik's REST API (RouterOS 7) that forwards ports: ``/rest/ip/firewall/nat``, and ``/rest/ip/address`` to read.
+"""The part of MikroTik's REST API (RouterOS 7) that forwards ports: ``/rest/ip/firewall/nat``, and to read ``/rest/ip/address``,
+``/rest/ip/route``, ``/rest/interface``.
 
 ::
 
@@ -136,6 +137,10 @@ def answer(device: Device, method: str, path: str, body: dict[str, Any], ids_in_
         wanted = dict(urllib.parse.parse_qsl(query)).get("interface", "")
         found = kernel.address(wanted)[1]
         return 200, [{".id": "*1", "address": found, "interface": wanted}] if found else []
+    if place == "interface" and method == "GET":
+        return 200, [{".id": f"*{n}", "name": name, "running": "true"} for n, name in enumerate(kernel.interfaces(), 1)]
+    if words == ["ip", "route"] and method == "GET":
+        return 200, routes(dict(urllib.parse.parse_qsl(query)))
     if words[:3] != ["ip", "firewall", "nat"]:
         raise Refused(400, "no such command or directory (" + words[-1] + ")")
     rules = device.rules()
@@ -168,6 +173,16 @@ def answer(device: Device, method: str, path: str, body: dict[str, Any], ids_in_
         case (("PATCH" | "DELETE"), _):
             raise Refused(400, "missing or invalid resource identifier")
     raise Refused(400, f"no such command ({'/'.join(words[3:])})")
+
+
+def routes(wanted: dict[str, str]) -> list[Rule]:
+    """The default routes, and only those."""
+    if wanted != {"dst-address": "0.0.0.0/0"}:
+        raise Refused(400, "stand-in: routes are shown for dst-address=0.0.0.0/0 only")
+    found = enumerate(kernel.outward().items(), 1)
+    seen = ((n, f"{gateway}%{name}" if gateway else name) for n, (name, gateway) in found)
+    common = {"dst-address": "0.0.0.0/0", "routing-table": "main", "active": "true"}
+    return [{".id": f"*{n}", **common, "gateway": way.partition("%")[0], "immediate-gw": way} for n, way in seen]
 
 
 def add(device: Device, rules: list[Rule], values: Rule) -> Rule:

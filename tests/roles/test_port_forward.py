@@ -37,7 +37,9 @@ def router(control: Control) -> Iterator[Control]:
     lab_image()
     subprocess.run(["ip", "netns", "add", NAMESPACE], check=True)
     try:
-        subprocess.run(["ip", "-n", NAMESPACE, "link", "set", "lo", "up"], check=True)
+        lines = ["link set lo up", "link add wan type bridge", "addr add 11.22.33.44/24 dev wan", "link set wan up"]
+        lines += ["link add ppp0 type bridge", "link set ppp0 up", "route add default dev wan"]
+        subprocess.run(["ip", "-n", NAMESPACE, "-batch", "-"], input="\n".join(lines), text=True, check=True)
         yield control
     finally:
         subprocess.run(["ip", "netns", "delete", NAMESPACE], check=True)
@@ -77,6 +79,19 @@ def test_check_mode_says_what_would_change_and_changes_nothing(router: Control) 
     promised = [line.removeprefix("+").strip() for line in check.text.splitlines() if line.startswith("+") and "dnat to" in line]
     assert promised
     assert [line for line in promised if line not in applied] == []
+
+
+def test_a_wrong_interface_is_refused_and_the_default_routes_own_is_found(router: Control) -> None:
+    """As over PPPoE: rules for the wire's interface would make every visitor one of the office."""
+    subprocess.run(["ip", "-n", NAMESPACE, "route", "replace", "default", "dev", "ppp0"], check=True)
+    for run in (forward(router), forward(router, "--check")):
+        assert run.code == 2
+        assert "acme: the router does not reach the internet through wan; nothing was changed" in run.flat
+        assert "set port_forward_wan_interface: ppp0, or leave it empty" in run.flat
+    assert "the router has no interface enp9s9" in forward(router, wan_interface="enp9s9").flat
+    assert nft("list", "ruleset") == ""
+    assert forward(router, wan_interface="").count("changed") == 1
+    assert 'iifname "ppp0"' in nft("list", "table", "ip", "qbo_kit")
 
 
 def test_a_rule_of_somebody_else_at_the_port_is_refused_and_kept(router: Control, tmp_path: Path) -> None:
@@ -127,6 +142,7 @@ def test_a_router_with_an_api_is_set_with_a_password_that_nobody_sees(router: Co
     authority.write(tmp_path / "ca.pem")
     issued = authority.issue(tmp_path, "router", "127.0.0.1")
     (tmp_path / "password").write_text("n0-one-sees-this\n")
+    (tmp_path / "password").chmod(0o600)
     words = ["--root", str(tmp_path), "--host", "127.0.0.1", "--port", "8729", "--user", "kit"]
     words += ["--password-file", str(tmp_path / "password"), "--tls-cert", str(issued.certificate), "--tls-key", str(issued.key)]
     command = ["ip", "netns", "exec", NAMESPACE, sys.executable, "-m", "lab.routers.routeros", *words]

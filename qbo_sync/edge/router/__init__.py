@@ -178,9 +178,9 @@ class RouterBackend(Protocol):
 class Settings:
     """How a router is reached and what it calls its sides. A provider uses what it needs.
 
-    ``wan_interface`` is the side towards the internet (OpenWrt: the firewall zone), ``lan_network`` the site's network, as
-    ``10.0.0.0/24``. ``password_file`` holds the API's password, ``memory`` is where a provider without a place in the router
-    keeps what it must remember, ``lan_address`` from where it speaks.
+    ``wan_interface`` is the side towards the internet (OpenWrt: the firewall zone), empty for that of the default route;
+    ``lan_network`` is the site's network, as ``10.0.0.0/24``. ``password_file`` holds the API's password, ``memory`` is where a
+    provider without a place in the router keeps what it must remember, ``lan_address`` from where it speaks.
     """
 
     wan_interface: str = ""
@@ -193,7 +193,7 @@ class Settings:
     memory: str = ""
 
 
-USUAL_WAN = {"nftables": "eth0", "openwrt": "wan", "vyos": "eth0", "routeros": "ether1", "upnp": ""}
+MAKES = ("nftables", "openwrt", "vyos", "routeros", "upnp")
 
 
 def no_shell(command: Sequence[str], _text: str) -> str:
@@ -203,7 +203,7 @@ def no_shell(command: Sequence[str], _text: str) -> str:
 
 def provider(name: str, settings: Settings, run: Run = no_shell) -> RouterBackend:
     """The router provider of that name. ``run`` carries a command to the router and brings back its output."""
-    wan = settings.wan_interface or USUAL_WAN.get(name, "")
+    wan = settings.wan_interface
     # Each one is loaded only when it is asked for: on the edge host there is no library but UPnP's.
     if name == "nftables":
         from qbo_sync.edge.router.nftables import Nftables
@@ -225,7 +225,7 @@ def provider(name: str, settings: Settings, run: Run = no_shell) -> RouterBacken
         from qbo_sync.edge.router.upnp import Upnp
 
         return Upnp(settings)
-    raise UsageError(f"there is no router provider named {name!r}", next=f"use one of {', '.join(USUAL_WAN)}, or manual")
+    raise UsageError(f"there is no router provider named {name!r}", next=f"use one of {', '.join(MAKES)}, or manual")
 
 
 def forwards(site: str, address: str, ports: Iterable[int] = PORTS, external_address: str = "") -> tuple[Forward, ...]:

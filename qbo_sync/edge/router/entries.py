@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import json
 import re
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 from qbo_sync.edge.router import TAG, Foreign, Forward, Merged, Plan, Reading, merge, not_shown
+from qbo_sync.edge.router.uplink import Uplinked
 from qbo_sync.errors import Blocked, KitError
 
 _STANDS_BACK = re.compile(rf"({TAG}\S+) took over: (.*)", re.DOTALL)
@@ -41,7 +42,7 @@ class Change:
     after: Entry | None
 
 
-class EntryRouter(ABC):
+class EntryRouter(Uplinked):
     """A :class:`~qbo_sync.edge.router.RouterBackend` but for its dialect.
 
     ``label`` is the value that carries the mark; ``off`` the name and value that switch an entry off.
@@ -88,7 +89,10 @@ class EntryRouter(ABC):
 
     def plan(self, site: str, wanted: Iterable[Forward], *, take_over: bool = False) -> Plan:
         """What to write so that the site has exactly these forwards."""
-        tag, wanted, entries = TAG + site, tuple(wanted), self.entries()
+        tag, wanted = TAG + site, tuple(wanted)
+        if wanted:
+            self.prove_wan()
+        entries = self.entries()
         merged = merge(self._reading(entries), site, wanted, take_over=take_over)
         target = self._others(entries, tag, wanted, merged)
         mine = {key: entry for key, entry in entries.items() if self._owner(entry) == tag}

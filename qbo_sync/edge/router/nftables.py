@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeAlias
 
-from qbo_sync.edge.router import TAG, Capabilities, Foreign, Forward, Plan, Reading, Run, merge, not_shown
+from qbo_sync.edge.router import TAG, Capabilities, Foreign, Forward, Plan, Reading, Run, merge, not_shown, uplink
 from qbo_sync.errors import Blocked, KitError, UsageError
 
 FAMILY, TABLE = "ip", "qbo_kit"
@@ -48,7 +48,7 @@ _CHAINS = {
 Expression: TypeAlias = dict[str, Any]
 
 
-class Nftables:
+class Nftables(uplink.Uplinked):
     """A :class:`qbo_sync.edge.router.RouterBackend` over any way to run a command on the router.
 
     What it writes is in the kernel only; a file that is loaded at boot (a plan's ``after``) is the caller's business.
@@ -57,8 +57,12 @@ class Nftables:
     capabilities: ClassVar[Capabilities] = Capabilities(persistent=False, hairpin=True, can_read_wan=True, needs_refresh=False)
 
     def __init__(self, run: Run, wan_interface: str) -> None:
+        super().__init__(check_interface(wan_interface) if wan_interface else "")
         self._run = run
-        self._wan = check_interface(wan_interface)
+
+    def sides(self) -> uplink.Sides:
+        """The interfaces, and those of the default routes."""
+        return uplink.linux(self._run(uplink.ASK, ""))
 
     def describe(self) -> str:
         """The make of router and what is used of it."""
@@ -66,7 +70,7 @@ class Nftables:
 
     def wan_address(self) -> str:
         """The first address of the interface towards the internet."""
-        return first_address(self._run(["ip", "-4", "-o", "addr", "show", "dev", self._wan], ""))
+        return first_address(self._run(["ip", "-4", "-o", "addr", "show", "dev", self._wan], "")) if self._wan else ""
 
     def read(self) -> Reading:
         """What stands in the router now."""
@@ -74,6 +78,9 @@ class Nftables:
 
     def plan(self, site: str, wanted: Iterable[Forward], *, take_over: bool = False) -> Plan:
         """What to write so that the site has exactly these forwards."""
+        wanted = tuple(wanted)
+        if wanted:
+            self.prove_wan()
         return plan(self._list(), site=site, wanted=wanted, wan_interface=self._wan, take_over=take_over)
 
     def apply(self, plan: Plan) -> None:

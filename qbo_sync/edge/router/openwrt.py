@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Iterable, Sequence
-from typing import ClassVar
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar
 
-from qbo_sync.edge.router import TAG, Capabilities, Foreign, Forward, Run
+from qbo_sync.edge.router import TAG, Capabilities, Foreign, Forward, Run, uplink
 from qbo_sync.edge.router.entries import Change, Entry, EntryRouter, made_forward, ports, protos, target
 from qbo_sync.errors import Blocked, KitError, UsageError
 
@@ -27,27 +27,44 @@ class OpenWrt(EntryRouter):
     capabilities: ClassVar[Capabilities] = Capabilities(persistent=True, hairpin=True, can_read_wan=True, needs_refresh=False)
     label: ClassVar[str] = "name"
     off: ClassVar[tuple[str, str]] = ("enabled", "0")
+    side: ClassVar[str] = "firewall zone"
 
     def __init__(self, run: Run, wan: str, lan: str = "lan") -> None:
-        for zone in (wan, lan):
+        for zone in filter(None, (wan, lan)):
             if not re.fullmatch(r"[A-Za-z0-9_.-]{1,31}", zone):
-                raise UsageError(
-                    "that is no name of a firewall zone", seen=zone or "(empty)", next="OpenWrt's own are wan and lan"
-                )
-        self._run, self._wan, self._lan = run, wan, lan
+                raise UsageError("that is no name of a firewall zone", seen=zone, next="OpenWrt's own are wan and lan")
+        super().__init__(wan)
+        self._run, self._lan = run, lan
 
     def describe(self) -> str:
         """The make of router and what is used of it."""
         return "OpenWrt, redirects of /etc/config/firewall"
 
     def wan_address(self) -> str:
-        """The first address of the network interface called like the zone, as netifd knows it."""
-        shown = self._run(["ubus", "call", f"network.interface.{self._wan}", "status"], "")
+        """The first address of the zone's interfaces, as netifd knows them; those of a default route come first."""
+        inside = (each for each in self._interfaces() if _covers(self._zones().get(self._wan, {}), self._wan, each))
+        found = (address for each in inside for address in each.get("ipv4-address", ()))
+        return str(next((address["address"] for address in found), ""))
+
+    def sides(self) -> uplink.Sides:
+        """The firewall zones, and those that hold an interface with a default route."""
+        outward = [each for each in self._interfaces() if _default_route(each)]
+        zones = self._zones()
+        found = [name for each in outward for name, zone in zones.items() if _covers(zone, name, each)]
+        return uplink.Sides(tuple(zones), tuple(dict.fromkeys(found)))
+
+    def _interfaces(self) -> list[dict[str, Any]]:
+        """netifd's interfaces, those with a default route first, by its metric."""
+        shown = self._run(["ubus", "call", "network.interface", "dump"], "")
         try:
-            addresses = json.loads(shown).get("ipv4-address", [])
-            return str(addresses[0]["address"]) if addresses else ""
+            found: list[dict[str, Any]] = json.loads(shown)["interface"]
+            return sorted(found, key=lambda each: (not _default_route(each), each.get("metric", 0)))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise _unreadable(shown) from error
+
+    def _zones(self) -> dict[str, Mapping[str, str]]:
+        found = sections(self._run(["uci", "-X", "show", "firewall"], "")).values()
+        return {zone.values.get("name", ""): zone.values for zone in found if zone.kind == "zone"}
 
     def entries(self) -> dict[str, Entry]:
         """The redirect sections. Refuses while somebody's changes wait to be saved: writing ours would save theirs."""
@@ -122,6 +139,11 @@ class OpenWrt(EntryRouter):
 
 def parse(shown: str) -> dict[str, Entry]:
     """The redirects in what ``uci -X show firewall`` printed. Raises :class:`KitError` when it isn't that."""
+    return {name: entry for name, entry in sections(shown).items() if entry.kind == "redirect"}
+
+
+def sections(shown: str) -> dict[str, Entry]:
+    """Every section of it; the values of a list become one, with spaces between."""
     kinds: dict[str, str] = {}
     values: dict[str, dict[str, str]] = {}
     for line in filter(None, shown.splitlines()):
@@ -137,7 +159,21 @@ def parse(shown: str) -> dict[str, Entry]:
             values.setdefault(section, {})[option] = " ".join(words)
         else:
             kinds[section] = " ".join(words)
-    return {name: Entry(kind, values.get(name, {})) for name, kind in kinds.items() if kind == "redirect"}
+    return {name: Entry(kind, values.get(name, {})) for name, kind in kinds.items()}
+
+
+def _default_route(interface: Mapping[str, Any]) -> bool:
+    return any(f"{route.get('target')}/{route.get('mask')}" == "0.0.0.0/0" for route in interface.get("route", ()))
+
+
+def _covers(zone: Mapping[str, str], name: str, interface: Mapping[str, Any]) -> bool:
+    """Whether the interface is in the zone: by its name in netifd, or by its device, where ``+`` stands for any ending."""
+    devices = zone.get("device", "").split()
+    networks = zone.get("network", "" if devices else name).split()
+    device = str(interface.get("l3_device", ""))
+    return interface.get("interface") in networks or any(
+        device.startswith(each[:-1]) if each.endswith("+") else device == each for each in devices
+    )
 
 
 def _commands(change: Change) -> list[str]:

@@ -16,7 +16,8 @@ from urllib.parse import urlsplit
 
 import requests
 
-from qbo_sync.edge.router import Capabilities, Foreign, Forward, Settings
+from qbo_sync.config import read_secret
+from qbo_sync.edge.router import Capabilities, Foreign, Forward, Settings, uplink
 from qbo_sync.edge.router.entries import Change, Entry, EntryRouter, made_forward, ports, protos, target
 from qbo_sync.edge.router.vyos import check_network
 from qbo_sync.errors import KitError, Unreachable, UsageError
@@ -46,7 +47,8 @@ class RouterOs(EntryRouter):
         self._session.trust_env = False
         self._session.verify = settings.ca_file or True
         self._session.auth = (settings.api_user, _password(settings.password_file))
-        self._wan, self._lan = wan, check_network(settings.lan_network)
+        super().__init__(wan)
+        self._lan = check_network(settings.lan_network)
 
     def describe(self) -> str:
         """The make of router and what is used of it."""
@@ -54,8 +56,17 @@ class RouterOs(EntryRouter):
 
     def wan_address(self) -> str:
         """The first address of the interface towards the internet."""
-        found = self._call("GET", f"ip/address?interface={self._wan}")
+        found = self._call("GET", f"ip/address?interface={self._wan}") if self._wan else ()
         return str(found[0]["address"]).partition("/")[0] if found else ""
+
+    def sides(self) -> uplink.Sides:
+        """The interfaces, and those of the active default routes; of those, the main table's come first."""
+        names = tuple(str(interface["name"]) for interface in self._call("GET", "interface"))
+        routes = [route for route in self._call("GET", "ip/route?dst-address=0.0.0.0/0") if route.get("active") == "true"]
+        routes.sort(key=lambda route: route.get("routing-table", "main") != "main")
+        # 192.0.2.1%ether1, pppoe-out1, or several of these with commas between them.
+        ways = (way.rpartition("%")[2] for route in routes for way in str(route.get("immediate-gw", "")).split(","))
+        return uplink.Sides(names, tuple(dict.fromkeys(way for way in ways if way in names)))
 
     def entries(self) -> dict[str, Entry]:
         """The rules of the NAT table that somebody configured, and those made by the router's own UPnP."""
@@ -166,17 +177,12 @@ class RouterOs(EntryRouter):
 
 
 def _password(file: str) -> str:
-    seen = "no file is named"
-    try:
-        if file:
-            return Path(file).expanduser().read_text(encoding="utf-8").rstrip("\n")
-    except OSError as error:
-        seen = f"{file}: {error.strerror}"
-    raise UsageError(
-        "the router's password cannot be read",
-        seen=seen,
-        next="put it into a file of mode 0600 and name that in port_forward_api_password_file",
-    )
+    if not file:
+        raise UsageError(
+            "no file with the router's password is named",
+            next="put the password into a file of mode 0600 and name that in port_forward_api_password_file",
+        )
+    return read_secret(Path(file).expanduser(), "router's password")
 
 
 def _words(answer: requests.Response) -> str:

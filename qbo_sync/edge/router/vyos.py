@@ -13,7 +13,7 @@ import shlex
 from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
-from qbo_sync.edge.router import Capabilities, Foreign, Forward, Run
+from qbo_sync.edge.router import Capabilities, Foreign, Forward, Run, uplink
 from qbo_sync.edge.router.entries import Change, Entry, EntryRouter, made_forward, ports, protos, target
 from qbo_sync.edge.router.nftables import check_interface, first_address
 from qbo_sync.errors import KitError, UsageError
@@ -34,7 +34,8 @@ class Vyos(EntryRouter):
     off: ClassVar[tuple[str, str]] = ("disable", "")
 
     def __init__(self, run: Run, wan: str, lan_network: str = "") -> None:
-        self._run, self._wan, self._lan = run, check_interface(wan), check_network(lan_network)
+        super().__init__(check_interface(wan) if wan else "")
+        self._run, self._lan = run, check_network(lan_network)
 
     def describe(self) -> str:
         """The make of router and what is used of it."""
@@ -42,7 +43,11 @@ class Vyos(EntryRouter):
 
     def wan_address(self) -> str:
         """The first address of the interface towards the internet."""
-        return first_address(self._run(["ip", "-4", "-o", "addr", "show", "dev", self._wan], ""))
+        return first_address(self._run(["ip", "-4", "-o", "addr", "show", "dev", self._wan], "")) if self._wan else ""
+
+    def sides(self) -> uplink.Sides:
+        """The interfaces, and those of the default routes."""
+        return uplink.linux(self._run(uplink.ASK, ""))
 
     def entries(self) -> dict[str, Entry]:
         """The rules that translate addresses."""

@@ -71,6 +71,8 @@ class Site:
             *(f"link set {port} master {LAN}" for port in ("qklan1", "qklan2")),
             *(f"link set {port} up" for port in (WAN, LAN, "qklan1", "qklan2")),
         )
+        # As over PPPoE: no gateway has an address.
+        self._ip(self.router, f"route add default dev {WAN}")
         self._ip(self.edge, f"addr add {SECOND}/24 dev qk0", "route add default via 10.10.0.1")
         self._ip(self.office, "route add default via 10.10.0.1")
         # Bridged frames must not meet the router's own rules, which br_netfilter (Docker loads it) makes them do.
@@ -84,11 +86,20 @@ class Site:
     @contextmanager
     def behind_the_carrier(self) -> Iterator[None]:
         """The provider gives the router an address of its own network in the place of a public one."""
-        self._ip(self.router, f"addr del {EXTERNAL}/24 dev {WAN}", f"addr add {CARRIER}/24 dev {WAN}")
+        self._ip(self.router, f"addr add {CARRIER}/24 dev {WAN}", f"addr del {EXTERNAL}/24 dev {WAN}")
         try:
             yield
         finally:
-            self._ip(self.router, f"addr del {CARRIER}/24 dev {WAN}", f"addr add {EXTERNAL}/24 dev {WAN}")
+            self._ip(self.router, f"addr add {EXTERNAL}/24 dev {WAN}", f"addr del {CARRIER}/24 dev {WAN}")
+
+    @contextmanager
+    def without_default_route(self) -> Iterator[None]:
+        """The line is down, or the router knows each network by itself."""
+        self._ip(self.router, f"route del default dev {WAN}")
+        try:
+            yield
+        finally:
+            self._ip(self.router, f"route add default dev {WAN}")
 
     @contextmanager
     def serving(self, host: Namespace, *addresses: str, port: int = 80) -> Iterator[None]:

@@ -35,6 +35,8 @@ class Device(ABC):
     # How the refusal names what is in the way, and whether it can be asked to stand back.
     shown: ClassVar[str]
     takes_over: ClassVar[bool] = True
+    # Another side than that towards the internet; empty where there is nothing to choose.
+    inner: ClassVar[str] = LAN
 
     def __init__(self, site: Site, folder: Path, stack: ExitStack) -> None:
         self.site, self.folder, self.stack = site, folder, stack
@@ -54,7 +56,7 @@ class Device(ABC):
         return job.Job(**{**values, "settings": self.settings, **wanted})
 
     def perform(self, wanted: job.Job) -> dict[str, Any]:
-        return job.perform(wanted, self.backend())
+        return job.perform(wanted, router.provider(self.name, wanted.settings, self.run))
 
     def take_back(self, wanted: job.Job) -> None:
         """Apply a job's plan and roll it back."""
@@ -116,6 +118,7 @@ class Nftables(Device):
 
 class OpenWrt(Device):
     name = "openwrt"
+    inner = "lan"
     shown = "option dest_ip '10.10.0.30'"
 
     def start(self) -> None:
@@ -188,6 +191,7 @@ class RouterOs(Device):
         authority.write(self.folder / "ca.pem")
         self.issued = authority.issue(self.folder, "router", "10.10.0.1", "127.0.0.1")
         (self.folder / "password").write_text("s3cret\n")
+        (self.folder / "password").chmod(0o600)
         self.settings = router.Settings(
             wan_interface=WAN,
             lan_network=NETWORK,
@@ -292,6 +296,7 @@ class Upnp(Device):
     """The real daemon. Jobs run in the edge host's namespace, by the program that the role installs there."""
 
     name = "upnp"
+    inner = ""
     hairpin = ""
     shown = "UPnP mapping tcp 80 -> 10.10.0.30:80 (Windows)"
     protocols: ClassVar[str] = "enable_upnp=yes\nenable_natpmp=yes\n"

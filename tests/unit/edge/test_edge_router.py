@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qbo_sync.edge import router
-from qbo_sync.edge.router import Foreign, Forward, Reading, nftables
+from qbo_sync.edge.router import Foreign, Forward, Reading, nftables, uplink
 from qbo_sync.errors import Blocked, KitError, UsageError
 
 LAB = router.forwards("lab", "10.10.0.10", external_address="11.22.33.10")
@@ -37,7 +37,10 @@ class Host(Namespace):
 
 @pytest.fixture
 def host(namespaces: Namespaces) -> Host:
-    return Host(namespaces())
+    host = Host(namespaces())
+    for words in (f"link add {WAN} type bridge", f"link set {WAN} up", f"route add default dev {WAN}"):
+        host.run(["ip", *words.split()])
+    return host
 
 
 def put(host: Host, site: str, forwards: Sequence[Forward]) -> bool:
@@ -229,6 +232,18 @@ forwards = st.builds(
     external_address=st.sampled_from(["", "11.22.33.10"]),
 )
 readings = st.builds(Reading, forwards=st.lists(forwards, unique_by=lambda f: (f.proto, f.external_port)).map(tuple))
+
+
+def test_two_lines_and_routes_of_other_tables_are_read() -> None:
+    """As iproute2 writes them: a tunnel's own table first, two lines at once, one that waits in reserve."""
+    sides = uplink.linux(
+        "1: lo: <LOOPBACK,UP> mtu 65536\n2: eth0@if7: <UP> mtu 1500\n3: ppp0: <POINTOPOINT,UP> mtu 1492\n4: wg0: <UP> mtu 1420\n"
+        "5: wwan0: <UP> mtu 1500\n"
+        "default dev wg0 table 51820 scope link \n"
+        "default proto static \\\tnexthop via 11.22.33.1 dev eth0 weight 1 \\\tnexthop dev ppp0 weight 1 \n"
+        "default via 10.0.0.1 dev wwan0 proto dhcp metric 700 \n"
+    )
+    assert sides == uplink.Sides(("lo", "eth0", "ppp0", "wg0", "wwan0"), ("eth0", "ppp0", "wwan0", "wg0"))
 
 
 @given(readings, st.lists(forwards.filter(lambda f: f.tag == "qbokit:lab"), unique_by=lambda f: (f.proto, f.external_port)))

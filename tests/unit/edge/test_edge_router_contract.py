@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from edge_network import EDGE, EXTERNAL, OFFICE, OUTSIDE, SECOND, Site, fetch
+from edge_network import EDGE, EXTERNAL, OFFICE, OUTSIDE, SECOND, WAN, Site, fetch
 from edge_routers import MAKES, Device, refused
 
 from lab.world import image
@@ -20,6 +21,7 @@ from qbo_sync.errors import Blocked
 from tests.needs import need
 
 TAKES_OVER = [name for name, make in MAKES.items() if make.takes_over]
+HAVE_SIDES = [name for name, make in MAKES.items() if make.inner]
 
 
 @pytest.fixture
@@ -68,6 +70,42 @@ def test_a_forward_through_its_whole_life(device: Device) -> None:
     assert fetch(site.outside).startswith("failed")
     assert device.listing() == before
     assert not device.do(state="absent")["changed"]
+
+
+def named(device: Device, side: str) -> dict[str, Any]:
+    """What names a side of the router as the one towards the internet."""
+    return {"settings": replace(device.settings, wan_interface=side)}
+
+
+@pytest.mark.parametrize("device", HAVE_SIDES, indirect=True)
+def test_a_wrong_side_towards_the_internet_is_refused_before_anything_changes(device: Device) -> None:
+    """With rules for it, visitors would come in by those for clients inside, and the edge host would take them for the office."""
+    before, right = device.listing(), device.do(check=True)
+    for side, says in (("nowhere9", "has no "), (device.inner, "does not reach the internet through ")):
+        error = refused(device, **named(device, side))
+        assert (isinstance(error, Blocked), says in error.what, side in error.what) == (True,) * 3
+        outward = "wan" if device.name == "openwrt" else WAN
+        assert (f"default route goes through {outward}" in error.seen, outward in error.next) == (True, True)
+        assert says in device.do(state="looked", check=True, **named(device, side))["refusal"]["refused"]
+        assert device.listing() == before
+    chosen = device.do(**named(device, ""))
+    assert chosen["diff"] == right["diff"]
+    assert fetch(device.site.outside) == f"{EDGE} {OUTSIDE}"
+    # Taking away asks nothing of the kind: the interface may be gone by then.
+    assert device.do(state="absent", **named(device, "nowhere9"))["changed"]
+    assert device.listing() == before
+
+
+@pytest.mark.parametrize("device", HAVE_SIDES, indirect=True)
+def test_a_router_without_a_default_route_is_believed_what_is_said_of_it(device: Device) -> None:
+    outward = "wan" if device.name == "openwrt" else WAN
+    with device.site.without_default_route():
+        error = refused(device, **named(device, ""))
+        assert "cannot be seen which" in error.what
+        assert outward in error.seen
+        assert "has no " in refused(device, **named(device, "nowhere9")).what
+        assert device.do(**named(device, outward))["changed"]
+        assert device.do(state="absent", **named(device, ""))["changed"]
 
 
 @pytest.mark.parametrize("device", MAKES, indirect=True)

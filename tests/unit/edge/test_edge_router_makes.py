@@ -86,6 +86,32 @@ def test_sites_with_alike_names_have_sections_of_their_own() -> None:
     assert all(key.replace("_", "").isalnum() for key in keys)
 
 
+@pytest.mark.parametrize(
+    ("zone", "covers"),
+    [
+        ({"name": "wan", "network": "wan wan6"}, True),
+        ({"name": "wan"}, True),
+        ({"name": "internet", "device": "pppoe+"}, True),
+        ({"name": "internet", "device": "eth1 pppoe-wan"}, True),
+        ({"name": "wan", "network": "wwan"}, False),
+        ({"name": "wan", "device": "eth1"}, False),
+    ],
+)
+def test_an_openwrt_zone_has_its_interfaces_by_network_or_device(zone: dict[str, str], covers: bool) -> None:
+    """The wire's device is eth1; packets come in by the one that PPP made of it."""
+    route = [{"target": "0.0.0.0", "mask": 0, "nexthop": "10.64.64.64"}]  # noqa: S104 - all destinations
+    address = [{"address": EXTERNAL, "mask": 32}]
+    dump = [
+        {"interface": "lan", "l3_device": "br-lan", "route": [], "ipv4-address": [{"address": "10.10.0.1", "mask": 24}]},
+        {"interface": "wan", "device": "eth1", "l3_device": "pppoe-wan", "route": route, "ipv4-address": address},
+    ]
+    answers = {"uci": fake_openwrt.shown({"z": {".type": "zone", **zone}}), "ubus": json.dumps({"interface": dump})}
+    router = provider("openwrt", Settings(wan_interface=zone["name"]), lambda command, _: answers[command[0]])
+    assert isinstance(router, openwrt.OpenWrt)
+    assert router.sides().outward == ((zone["name"],) if covers else ())
+    assert router.wan_address() == (EXTERNAL if covers else "")
+
+
 # VyOS ---------------------------------------------------------------------------------------------------------------------------
 
 
@@ -155,7 +181,8 @@ def test_what_vyos_shows_is_read_back(rules: dict[int, dict[str, str]]) -> None:
     ("wrong", "says"),
     [
         ({"api_url": "http://127.0.0.1:8729"}, "must be given as an https:// address"),
-        ({"password_file": "/nowhere/password"}, "password cannot be read"),
+        ({"password_file": ""}, "no file with the router's password is named"),
+        ({"password_file": "/nowhere/password"}, "the router's password cannot be read from"),
         ({"ca_file": ""}, "certificate is not trusted"),
         ({"api_user": "somebody"}, "refuses the user or the password"),
         ({"api_url": "https://127.0.0.1:1"}, "does not answer"),
@@ -169,6 +196,13 @@ def test_routeros_is_not_spoken_to_in_the_clear_or_as_a_stranger(
     error = refused(device)
     assert says in error.what
     assert "s3cret" not in str(error)
+
+
+def test_a_password_of_routeros_that_everybody_may_read_is_refused(network: Site, tmp_path: Path, stack: ExitStack) -> None:
+    device = RouterOs(network, tmp_path, stack)
+    (tmp_path / "password").chmod(0o644)
+    error = refused(device)
+    assert ("everybody may read it" in error.what, error.next) == (True, f"chmod 600 {tmp_path / 'password'}")
 
 
 def test_a_rule_that_routeros_upnp_made_is_not_taken_over(network: Site, tmp_path: Path, stack: ExitStack) -> None:
