@@ -99,8 +99,9 @@ class ActionModule(WheelAction):
             return self._look(wanted)
         done = self._do(wanted)
         if done["changed"] and not wanted.check:
-            after = router.forwards(wanted.site, wanted.address, wanted.ports) if wanted.state == "present" else ()
-            snapshots.keep(self.store, self.site, STEP, before=done["stood"], after=sorted(map(str, after)))
+            # What was written, which is less than what was wanted where somebody else's rule already does it.
+            written = sorted(text for text in done["forwards"] if text.endswith(f"({router.TAG}{wanted.site})"))
+            snapshots.keep(self.store, self.site, STEP, before=done["stood"], after=written)
         return done
 
     def _look(self, wanted: job.Job) -> dict[str, Any]:

@@ -166,6 +166,28 @@ def test_a_router_with_an_api_is_set_with_a_password_that_nobody_sees(router: Co
             process.kill()
 
 
+def test_what_somebody_elses_rule_does_already_is_not_missed_on_the_way_back(router: Control) -> None:
+    """The site wants both ports and wrote one of them only."""
+    nft("-f", "-", text=FOREIGN.replace("10.1.2.99", "10.1.2.3"))
+    before = nft("list", "ruleset")
+    first = forward(router)
+    assert (first.code, first.count("changed")) == (0, 1), first.text
+    back = forward(router, state="restored")
+    assert (back.code, back.count("changed")) == (0, 1), back.text
+    assert nft("list", "ruleset") == before
+    assert forward(router, state="restored").count("changed") == 0
+    forward(router)
+    nft(
+        "add",
+        "rule",
+        "ip",
+        "qbo_kit",
+        "prerouting",
+        'iifname "wan" fib daddr type local tcp dport 9443 dnat to 10.1.2.3:9443 comment "qbokit:acme"',
+    )
+    assert "was changed since the kit's last change" in forward(router, state="restored").flat
+
+
 def test_absent_removes_our_rules_and_nobody_elses(router: Control) -> None:
     nft("-f", "-", text=FOREIGN.replace("443", "8443"))
     before = nft("list", "ruleset")
