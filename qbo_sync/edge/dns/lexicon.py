@@ -42,13 +42,14 @@ def read_options(path: Path) -> dict[str, str]:
     """
     text = read_secret(path, "DNS provider's credentials")
     try:
-        found = yaml.safe_load(text)
+        # Every value as it is written: to YAML an account number is a number, and 0012345 an octal one.
+        found = yaml.load(text, Loader=yaml.BaseLoader)  # noqa: S506 - it makes texts, lists and mappings only
     except yaml.YAMLError:
         found = None
     if isinstance(found, str) and not re.search(r"\s", found):
         return {"auth_token": found}
-    if isinstance(found, dict) and all(isinstance(value, str | int) for value in found.values()):
-        return {str(name): str(value) for name, value in found.items()}
+    if isinstance(found, dict) and all(isinstance(value, str) for value in found.values()):
+        return {str(name): value for name, value in found.items()}
     raise UsageError(
         f"{path} holds neither a token nor lexicon's options",
         next="put one option a line into the file, `auth_username: …`, `auth_token: …`, as `lexicon SERVICE --help` names them",
@@ -194,7 +195,7 @@ class Lexicon:
     def _clean(self, error: Exception) -> str:
         """What the provider's module said, without addresses and credentials."""
         text = re.sub(r"(?:for url: )?\S+://\S+", "", f"{type(error).__name__}: {error}")
-        for value in self.options.values():
+        for value in filter(None, self.options.values()):
             text = text.replace(value, "…")
         return " ".join(text.split())[:400]
 

@@ -20,6 +20,9 @@ NAME = f"qbo.{ZONE}"
         ("a-token", {"auth_token": "a-token"}),
         ("auth_username: me\nauth_token: s3cret", {"auth_username": "me", "auth_token": "s3cret"}),
         ("auth_token: 12345", {"auth_token": "12345"}),
+        ("auth_username: 0012345\nauth_token: 12_34", {"auth_username": "0012345", "auth_token": "12_34"}),
+        ("auth_token: yes\npriority:", {"auth_token": "yes", "priority": ""}),
+        ("0123456789", {"auth_token": "0123456789"}),
     ],
 )
 def test_options_in_the_token_file(tmp_path: Path, content: str, options: dict[str, str]) -> None:
@@ -50,6 +53,13 @@ def test_what_a_service_says_is_told_without_credentials_and_addresses(tmp_path:
         look("localzone", options)
     assert "s3cret" not in str(trouble.value)
     assert "FileNotFoundError" in trouble.value.seen
+
+
+def test_an_empty_option_leaves_the_services_words_whole(tmp_path: Path) -> None:
+    options = write_secret(tmp_path / "options", f"filename: {tmp_path}/no-such-file\nauth_token: ''")
+    with pytest.raises(KitError) as trouble:
+        look("localzone", options)
+    assert trouble.value.seen.startswith("FileNotFoundError: ")
 
 
 def test_an_address_with_a_credential_in_it_is_not_shown(tmp_path: Path) -> None:
