@@ -85,6 +85,21 @@ def test_ports_that_lead_to_the_edge_host_are_done_and_the_listener_is_gone(site
     assert listening() == ""
 
 
+def test_without_an_external_address_for_people_inside_the_sites_own_is_looked_at(site: Control) -> None:
+    site.variables["port_forward_external_address"] = ""
+    done = run(site)
+    assert (done.code, site.state["port_forward"]["seen"]["found"]) == (0, {"80": "reached", "443": "reached"}), done.text
+
+
+def test_such_a_router_cannot_be_asked_for_its_address(site: Control) -> None:
+    site.variables["site_address"] = "auto"
+    begin = Path(__file__).resolve().parents[2] / "playbooks" / "tasks" / "begin.yml"
+    refused = site.play([{"name": "Begin", "ansible.builtin.include_tasks": str(begin)}], wrap=INSIDE)
+    assert refused.code == 2
+    assert "acme: a router that is set by hand cannot be asked for its address" in refused.flat
+    assert "dns_record_follow: https://" in refused.flat
+
+
 def test_a_silent_port_is_a_wait_with_what_to_set(site: Control) -> None:
     nft(SILENT)
     waits = run(site)

@@ -225,6 +225,13 @@ def provider(name: str, settings: Settings, run: Run = no_shell) -> RouterBacken
         from qbo_sync.edge.router.upnp import Upnp
 
         return Upnp(settings)
+    if name == "manual":
+        raise UsageError(
+            "a router that is set by hand cannot be asked for its address",
+            seen="port_forward_provider: manual",
+            next="give the external address that its status page shows as site_address, in place of auto; if it changes, "
+            "dns_record_follow: https://… takes the A record after it",
+        )
     raise UsageError(f"there is no router provider named {name!r}", next=f"use one of {', '.join(MAKES)}, or manual")
 
 
