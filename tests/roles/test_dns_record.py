@@ -112,6 +112,13 @@ def test_a_wrong_token_is_refused_and_not_shown(site: Control, provider: Provide
     assert "a-token-nobody-gave" not in text
 
 
+def test_a_record_that_could_not_follow_is_refused_at_once(site: Control, provider: Provider) -> None:
+    """Somebody made it, with the address of today."""
+    provider.add("A", "11.22.33.44")
+    said = "says the right address, but this kit did not make it, so it would not follow the address"
+    refused(site, provider, said, dns_record_follow="https://address.example/")
+
+
 @pytest.mark.parametrize(
     ("kind", "content", "word"), [("A", "11.22.33.99", "an A record"), ("CNAME", "www.other.com", "a CNAME")]
 )

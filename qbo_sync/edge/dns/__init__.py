@@ -201,10 +201,11 @@ def after(before: Snapshot, changes: Iterable[Change]) -> tuple[Record, ...]:
     return tuple(replace(record, id="") for record in [*left, *(c.after for c in changes if c.after is not None)])
 
 
-def plan(before: Snapshot, wanted: Record, *, adopt: bool = False) -> tuple[Change, ...]:
+def plan(before: Snapshot, wanted: Record, *, adopt: bool = False, own: bool = False) -> tuple[Change, ...]:
     """What has to change at the name so that ``wanted`` is its one A record; nothing when it is.
 
-    Raises :class:`Blocked` where somebody else's record is in the way and ``adopt`` doesn't allow to replace it.
+    With ``own`` it must also carry the site's mark, because it will be changed later when nobody is there to be asked. Raises
+    :class:`Blocked` where somebody else's record is in the way and ``adopt`` doesn't allow to replace or to mark it.
     """
     ours = [r for r in before.records if r.type == "A" and r.comment == wanted.comment]
     others = [r for r in before.records if r.type in ("A", "CNAME") and r not in ours]
@@ -218,7 +219,10 @@ def plan(before: Snapshot, wanted: Record, *, adopt: bool = False) -> tuple[Chan
     removals = [Change(r, None) for r in [*conflicts, *ours] if r is not kept]
     if kept is None:
         return (*removals, Change(None, wanted))
-    return (*removals, *([] if kept.same_value(wanted) else [Change(kept, wanted)]))
+    stranger = own and kept.comment != wanted.comment
+    if stranger and not adopt:
+        _refuse_unmarked(kept)
+    return (*removals, *([] if kept.same_value(wanted) and not stranger else [Change(kept, wanted)]))
 
 
 def _closest(records: list[Record], wanted: Record) -> Record | None:
@@ -262,6 +266,14 @@ def _refuse_foreign(name: str, wanted: Record, conflicts: list[Record]) -> None:
     )
 
 
+def _refuse_unmarked(record: Record) -> None:
+    raise Blocked(
+        f"the record at {record.name} says the right address, but this kit did not make it, so it would not follow the address",
+        seen=str(record),
+        next="set dns_record_adopt: true to let the kit mark it as its own, or leave dns_record_follow empty",
+    )
+
+
 def _check_delegated(zone: Zone) -> None:
     if zone.status != "active":
         raise Waiting(
@@ -281,9 +293,12 @@ def present(
     site: str,
     ttl: int = TTL,
     adopt: bool = False,
+    own: bool = False,
     check: bool = False,
 ) -> Outcome:
     """See to it that ``name`` has exactly one A record, ``address``; with ``check`` only say what would change.
+
+    With ``own`` the record must carry the site's mark too.
 
     Raises :class:`UsageError` (nothing read), :class:`Blocked` (nothing written) or what the provider met. A change that fails
     half way is taken back.
@@ -294,7 +309,7 @@ def present(
     found = provider.zone_for(wanted.name, tidy(zone))
     _check_delegated(found)
     before = provider.snapshot(found, wanted.name)
-    changes = plan(before, wanted, adopt=adopt or provider.by_hand)
+    changes = plan(before, wanted, adopt=adopt or provider.by_hand, own=own and not provider.by_hand)
     return _carry_out(provider, Outcome(found, before, changes), check)
 
 

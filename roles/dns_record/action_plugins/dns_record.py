@@ -28,6 +28,7 @@ class ActionModule(KitAction):
         "address": {"type": "str", "required": True},
         "ttl": {"type": "int", "default": dns.TTL},
         "adopt": {"type": "bool", "default": False},
+        "own": {"type": "bool", "default": False},
         "token_file": {"type": "str", "default": "", "no_log": False},
         "api_url": {"type": "str", "default": ""},
         "api_ca_file": {"type": "str", "default": ""},
@@ -70,7 +71,8 @@ class ActionModule(KitAction):
         place = {"name": arguments["name"], "zone": arguments["zone"], "site": self.site, "check": self.check_mode}
         if arguments["state"] == "absent":
             return dns.absent(provider, **place)
-        return dns.present(provider, address=arguments["address"], ttl=arguments["ttl"], adopt=arguments["adopt"], **place)
+        wanted = {name: arguments[name] for name in ("address", "ttl", "adopt", "own")}
+        return dns.present(provider, **wanted, **place)
 
     def _keep(self, provider: dns.Provider, outcome: dns.Outcome) -> None:
         after = provider.snapshot(outcome.zone, outcome.before.name)

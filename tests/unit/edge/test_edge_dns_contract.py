@@ -277,6 +277,28 @@ def test_what_already_says_the_same_stays_its_owners(backend: Backend) -> None:
         assert not absent(backend).changed
 
 
+@MARKING
+def test_what_already_says_the_same_and_shall_follow_is_refused_or_marked(backend: Backend) -> None:
+    """A record without our mark would be refused on the day the address changes, when nobody is there to be asked."""
+    backend.put("qbo", WANTED[0])
+    before = backend.provider.snapshot(backend.provider.zone_for(NAME, ZONE), NAME)
+    with unchanged(backend), pytest.raises(Blocked, match="would not follow the address") as refusal:
+        present(backend, own=True)
+    assert "dns_record_adopt: true" in refusal.value.next
+    outcome = present(backend, own=True, adopt=True)
+    assert (outcome.changed, backend.told()) == (True, WANTED)
+    with unchanged(backend):
+        assert not present(backend, own=True).changed
+    backend.provider.restore(outcome.zone, before)
+    assert backend.told() == WANTED
+    with unchanged(backend):
+        assert not absent(backend).changed
+    present(backend, own=True, adopt=True)
+    present(backend, own=True, address="11.22.33.77")
+    assert backend.told() == [("A", "11.22.33.77", 3600)]
+    assert absent(backend).changed
+
+
 def test_a_record_that_was_put_in_the_place_of_ours_is_not_ours(backend: Backend) -> None:
     present(backend)
     backend.replace(WANTED[0], ("A", "11.22.33.77", 3600))
