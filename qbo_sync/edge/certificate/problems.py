@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 
@@ -65,6 +65,19 @@ KINDS = {
         "shows the TXT record",
         counts=True,
     ),
+    "tls": Kind(
+        "the CA followed a redirect to https and found no TLS it could speak there",
+        "see what answers on port 80 and sends the CA on to https (another web server, the router's own page): it has to answer "
+        "the challenge path itself, without a redirect; the A record and the forward of port 80 must lead to the edge host",
+        counts=True,
+    ),
+    "incorrectResponse": Kind(
+        "the CA found an answer, but not this order's answer",
+        "see that no other program answers challenges for this name (a second certbot, win-acme on the Windows server, a cache), "
+        "and that port 80 leads to the edge host; with a challenge over DNS, delete old TXT records below _acme-challenge and "
+        "see that every name server shows the new one",
+        counts=True,
+    ),
     "caa": Kind(
         "a CAA record forbids this CA to issue for the name",
         "add the CA to the zone's CAA records, or remove them",
@@ -118,6 +131,12 @@ KINDS = {
         "the DNS provider refused the record that the challenge needs",
         "check the token or key of certificate_dns and its rights for the zone, then run qbo-kit-certificate renew --now",
     ),
+    "validation": Kind(
+        "the name did not pass the CA's check, for a reason that this kit has no words for",
+        "do what the CA's own words say (more of them at the end of /var/log/letsencrypt/letsencrypt.log on the host) before the "
+        "next try: the CA counts each failure",
+        counts=True,
+    ),
     "unknown": Kind(
         "the CA, or certbot, refused",
         "read /var/log/letsencrypt/letsencrypt.log on the host; its last lines say more",
@@ -126,7 +145,8 @@ KINDS = {
     ),
 }
 
-_LISTED = re.compile(r"^\s*Type:\s*(?P<type>\w+)", re.MULTILINE)
+# certbot prints it of failed challenges only.
+_LISTED = re.compile(r"^\s*Type:\s*(?:\S+:)?(?P<type>\w+)", re.MULTILINE)
 _NAMED = re.compile(r"urn:ietf:params:acme:error:(?P<type>\w+)")
 _DETAIL = re.compile(
     r"^(?:\s*Detail:\s*|acme\.messages\.Error: |Failed to renew certificate \S+ with error: )(?P<detail>.+)$", re.MULTILINE
@@ -145,22 +165,24 @@ _SIGNS = (
 
 def explain(output: str) -> Problem:
     """What certbot's output about a failure comes to. Any text is understood somehow."""
-    kind = _kind_of(output)
+    listed = _LISTED.search(output)
+    kind = listed["type"] if listed else _kind_of(output)
     detail = _DETAIL.search(output)
     lines = [line.strip() for line in output.splitlines() if line.strip() and "Saving debug log" not in line]
     seen = detail["detail"].strip() if detail else " ".join(lines[:4])
-    return of(kind, seen or "nothing", until=_until(output) if kind == "rateLimited" else 0.0)
+    until = _until(output) if kind == "rateLimited" else 0.0
+    if listed:  # a challenge that failed: the CA counts it, whatever it calls it
+        return replace(of(kind, seen or "nothing", until=until, otherwise="validation"), counts=True)
+    return of(kind, seen or "nothing", until=until)
 
 
-def of(kind: str, seen: str, *, until: float = 0.0) -> Problem:
-    """A problem of this kind; one that nobody knows counts as ``unknown`` and keeps its name."""
-    known = KINDS.get(kind, KINDS["unknown"])
+def of(kind: str, seen: str, *, until: float = 0.0, otherwise: str = "unknown") -> Problem:
+    """A problem of this kind; one that nobody knows is taken for ``otherwise`` and keeps its name."""
+    known = KINDS.get(kind, KINDS[otherwise])
     return Problem(kind, known.meaning, seen, known.remedy, known.elsewhere, known.passing, known.counts, until)
 
 
 def _kind_of(output: str) -> str:
-    if listed := _LISTED.search(output):
-        return listed["type"]
     if named := _NAMED.search(output):
         return named["type"]
     return next((kind for kind, pattern in _SIGNS if pattern.search(output)), "unknown")

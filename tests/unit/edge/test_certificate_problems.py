@@ -24,6 +24,8 @@ Certbot failed to authenticate some domains (authenticator: webroot). The Certif
         ("connection", "Fetching http://x: Timeout during connect", "could not reach port 80"),
         ("dns", "DNS problem: NXDOMAIN looking up A", "could not look the name up"),
         ("unauthorized", "Invalid response from http://x: 404", "but not this host"),
+        ("tls", "Fetching https://x: remote error: tls: handshake failure", "TLS"),
+        ("incorrectResponse", "The key authorization file is not the one expected", "not this order's answer"),
     ],
 )
 def test_a_failed_challenge_is_the_sites_own_and_counts(type_: str, detail: str, meaning: str) -> None:
@@ -31,6 +33,22 @@ def test_a_failed_challenge_is_the_sites_own_and_counts(type_: str, detail: str,
     assert (found.type, found.seen, found.counts, found.elsewhere, found.passing) == (type_, detail, True, False, False)
     assert meaning in found.meaning
     assert f"(ACME problem {type_})" in str(found)
+
+
+@pytest.mark.parametrize("type_", ["malformed", "userActionRequired", "somethingNew", "urn:ietf:params:acme:error:somethingNew"])
+def test_a_failed_challenge_counts_whatever_its_type(type_: str) -> None:
+    """certbot prints ``Type:`` of failed challenges only, and the CA counts each of them: a fifth would lock the name out."""
+    found = problems.explain(LISTED.format(type=type_, detail="no idea"))
+    assert (found.type, found.seen) == (type_.rpartition(":")[2], "no idea")
+    assert (found.counts, found.elsewhere, found.passing) == (True, False, False)
+    assert "did not pass" in found.meaning
+
+
+@pytest.mark.parametrize("type_", ["serverInternal", "rateLimited", "badNonce"])
+def test_a_failed_challenge_counts_when_the_ca_is_to_blame_too(type_: str) -> None:
+    """What else is known of the type stays: another CA may well issue."""
+    found = problems.explain(LISTED.format(type=type_, detail="x"))
+    assert (found.counts, found.elsewhere) == (True, True)
 
 
 def test_a_failed_renewal_is_told_by_its_own_line() -> None:
