@@ -15,6 +15,9 @@ from qbo_sync.edge.certificate.settings import Authority, Settings
 
 # So often the first CA may fail before another one is taken, while the certificate is still good.
 PATIENCE = 3
+# What a rehearsal tells of the CA itself: it would not issue for this name. Whatever else is not the site's fault is a trouble of
+# the rehearsal alone.
+WILL_NOT = ("caa", "rejectedIdentifier")
 
 
 @dataclass(frozen=True)
@@ -32,16 +35,21 @@ class Outcome:
 def obtain(settings: Settings, *, force: bool = False, earlier: int = 0) -> Outcome:
     """Order from the first CA; from the next one where the cause is the CA and not the site.
 
-    Without ``force`` certbot decides whether it is due; ``asked`` is false when it is not. A first certificate is rehearsed.
+    Without ``force`` certbot decides whether it is due; ``asked`` is false when it is not. A first certificate is rehearsed, if
+    the rehearsal can be held: a CA's staging that is down keeps nobody from a certificate.
     ``earlier``: failures in a row before this one. While a valid certificate is kept, another CA is taken only from the third.
     """
     if settings.challenge.kind == "http" and (wrong := probe(settings.name, Path(settings.challenge.webroot))):
         return Outcome(True, "", problems.of("local", wrong))
     kept = valid(settings)
-    if settings.rehearsal and not kept and (refusal := _one(settings, settings.rehearsal, rehearse=True)):
-        return Outcome(True, settings.rehearsal.directory, refusal)
     refusals: list[problems.Problem] = []
-    for authority in settings.authorities:
+    authorities = settings.authorities
+    if settings.rehearsal and not kept and (refusal := _one(settings, settings.rehearsal, rehearse=True)):
+        if refusal.type in WILL_NOT:
+            refusals, authorities = [refusal], authorities[1:]
+        if not refusal.elsewhere or not authorities:
+            return Outcome(True, settings.rehearsal.directory, refusal)
+    for authority in authorities:
         before = stable.laid(settings.lineage)
         refusal = _one(settings, authority, force=force)
         if not refusal:
