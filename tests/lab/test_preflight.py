@@ -119,7 +119,7 @@ def test_every_fault_at_once_is_seen_and_nothing_is_changed(site: EdgeSite) -> N
     stranger = "systemctl stop nginx; systemd-run --quiet --unit stranger python3 -m http.server 80"
     web = f"setsid python3 -c {shlex.quote(HSTS)} {OBSERVER_WAN} >/dev/null 2>&1 </dev/null & echo $! > /tmp/hsts.pid; sleep 1"
     carrier = "ip link add cgnat type veth peer name cgnat1; ip addr add 100.64.7.8/24 dev cgnat; ip link set cgnat up"
-    records = ("qbo 300 A 11.22.33.99", "qbo 300 AAAA 2600::1", '@ 300 CAA 0 issue "other.example"', f"@ 300 A {OBSERVER_WAN}")
+    records = ("qbo 300 A 11.22.33.99", "qbo 300 AAAA 2600::1", '@ 300 CAA 0 issue ";"', f"@ 300 A {OBSERVER_WAN}")
     with ExitStack() as stack:
         stack.enter_context(zone(*records))
         stack.enter_context(site.broken(*NO_FORWARDS))

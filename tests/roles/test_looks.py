@@ -9,15 +9,21 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
+import dns.flags
+import dns.message
+import dns.rcode
+import dns.rdatatype
+import dns.rrset
 import pytest
 import yaml
 
 from qbo_sync.edge.preflight.checklist import QUESTIONS
 from tests.playbooks import TOP
-from tests.roles.conftest import Control
+from tests.roles.conftest import SITE, Control
 
 
 def plugin(path: str) -> ModuleType:
@@ -30,24 +36,48 @@ def plugin(path: str) -> ModuleType:
     return module
 
 
-@pytest.fixture
-def refusing() -> Iterator[str]:
-    """A name server that refuses every question, at once."""
+def answer(question: bytes, records: dict[str, str]) -> bytes:
+    """The answer with the record, ``TTL TYPE DATA``, that stands at the name; REFUSED where there are none at all."""
+    asked = dns.message.from_wire(question)
+    reply = dns.message.make_response(asked)
+    reply.set_rcode(dns.rcode.NOERROR if records else dns.rcode.REFUSED)
+    reply.flags |= dns.flags.AA
+    (wanted,) = asked.question
+    if record := records.get(wanted.name.to_text(omit_final_dot=True)):
+        ttl, rdtype, data = record.split(maxsplit=2)
+        if rdtype in ("CNAME", dns.rdatatype.to_text(wanted.rdtype)):
+            reply.answer.append(dns.rrset.from_text(wanted.name, int(ttl), "IN", rdtype, data))
+    return reply.to_wire()
+
+
+@contextmanager
+def name_server(**records: str) -> Iterator[str]:
+    """A name server that knows these records, by host name in the site's zone; without any it refuses every question."""
+    known = {f"{name}.{SITE['site_zone']}": record for name, record in records.items()}
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
         server.bind(("127.0.0.1", 0))
 
-        def refuse() -> None:
+        def serve() -> None:
             while True:
                 question, asker = server.recvfrom(4096)
                 if question == b"end":
                     return
-                server.sendto(question[:2] + b"\x81\x85" + question[4:], asker)
+                server.sendto(answer(question, known), asker)
 
-        thread = threading.Thread(target=refuse)
+        thread = threading.Thread(target=serve)
         thread.start()
-        yield f"127.0.0.1:{server.getsockname()[1]}"
-        server.sendto(b"end", server.getsockname())
-        thread.join()
+        try:
+            yield f"127.0.0.1:{server.getsockname()[1]}"
+        finally:
+            server.sendto(b"end", server.getsockname())
+            thread.join()
+
+
+@pytest.fixture
+def refusing() -> Iterator[str]:
+    """A name server that refuses every question, at once."""
+    with name_server() as at:
+        yield at
 
 
 @pytest.fixture
@@ -81,6 +111,32 @@ def test_preflight_prints_the_checklist_and_stops_before_any_change(blind: Contr
     assert "to mend it: order a public IPv4 address from the internet provider" in run.flat
     assert "missing P21 the CA can be reached" in run.flat
     assert (run.count("changed"), blind.state["preflight"]["state"]) == (0, "failed")
+
+
+def checks(control: Control) -> dict[str, dict[str, Any]]:
+    """What the last look of preflight found."""
+    return {one["id"]: one for one in control.state["preflight"]["seen"]["checks"]}
+
+
+def test_preflight_judges_the_ca_and_the_record_that_the_site_has_chosen(blind: Control) -> None:
+    del blind.variables["preflight_acme_directory"]
+    blind.variables |= {"preflight_address": "100.64.1.2", "port_forward_provider": "manual"}
+    blind.role("preflight", certificate_acme_directory="https://127.0.0.1:2/its-dir")
+    assert "/its-dir" in checks(blind)["P21"]["seen"]
+    blind.role("preflight", certificate_acme_ca_file="/nowhere/ca.pem")
+    assert "name an existing file" in checks(blind)["P21"]["remedy"]
+    blind.role("preflight", certificate_source="files")
+    assert set(checks(blind)) & {"P07", "P18", "P21", "P22"} == set()
+    assert checks(blind)["P23"]["remedy"] == "the step certificate brings the one in certificate_files"
+
+
+def test_preflight_takes_the_sites_own_ttl_for_the_right_one(blind: Control) -> None:
+    blind.variables |= {"preflight_address": "100.64.1.2", "port_forward_provider": "manual"}
+    with name_server(qbo="300 A 100.64.1.2") as at:
+        blind.role("preflight", preflight_nameservers=[at], preflight_resolver=at)
+        assert (checks(blind)["P13"]["severity"], checks(blind)["P13"]["seen"]) == ("warn", "TTL 300")
+        blind.role("preflight", dns_record_ttl=300)
+    assert (checks(blind)["P13"]["severity"], checks(blind)["P13"]["seen"]) == ("ok", "TTL 300")
 
 
 def test_preflight_in_check_mode_refuses_the_same(blind: Control) -> None:

@@ -39,7 +39,7 @@ def run(inputs: Inputs) -> list[Check]:
     looks: list[Look] = [partial(address.checks, inputs), partial(_way_in, inputs), partial(web.checks, inputs)]
     if inputs.host:
         looks.append(partial(machine.checks, inputs))
-    if inputs.acme_directory:
+    if inputs.acme_directory and not inputs.brought:
         looks.append(partial(_ca_checks, inputs, ask_caa=not name.stops))
     if not name.stops:
         looks += _dns_looks(inputs)

@@ -15,17 +15,21 @@ from qbo_sync.edge.preflight.model import Check, check
 
 ACME_TIMEOUT_S = 15
 SKEW_WARN_S, SKEW_FATAL_S = 60, 300
-# The CAA name of the CA when its directory doesn't tell (RFC 8555 `caaIdentities`).
-CA_IDENTITY = "letsencrypt.org"
+LETS_ENCRYPT = "letsencrypt.org"
+
+
+def identities_of(url: str) -> tuple[str, ...]:
+    """The CA's name in CAA records when its directory doesn't tell (RFC 8555 ``caaIdentities``); known of Let's Encrypt only."""
+    return (LETS_ENCRYPT,) if f".{urlsplit(url).hostname}".endswith(f".{LETS_ENCRYPT}") else ()
 
 
 def directory(url: str, ca_file: str = "") -> tuple[Check, Check, tuple[str, ...]]:
-    """P21 and P20: the ACME directory answers, and its clock agrees with ours; and the CA's names for CAA."""
+    """P21 and P20: the ACME directory answers, and its clock agrees with ours; and the CA's names for CAA, empty when unknown."""
     before = time.time()
     try:
         answer = requests.get(url, timeout=ACME_TIMEOUT_S, verify=ca_file or True, headers={"Accept": "application/json"})
     except (requests.RequestException, OSError) as error:
-        return _ca_unreachable(url, error), _no_clock(), (CA_IDENTITY,)
+        return _ca_unreachable(url, error), _no_clock(), identities_of(url)
     clock = clock_skew(answer.headers.get("Date", ""), (before + time.time()) / 2)
     try:
         offered = answer.json() if answer.ok else None
@@ -33,11 +37,11 @@ def directory(url: str, ca_file: str = "") -> tuple[Check, Check, tuple[str, ...
         offered = None
     if not isinstance(offered, dict) or "newOrder" not in offered:
         seen = f"{url} answers HTTP {answer.status_code}, which is no ACME directory"
-        return check("P21", "fatal", seen, "check acme_directory"), clock, (CA_IDENTITY,)
+        return check("P21", "fatal", seen, "check acme_directory"), clock, identities_of(url)
     meta = offered.get("meta") or {}
     offers = [word for word, there in (("renewalInfo", "renewalInfo" in offered), ("profiles", "profiles" in meta)) if there]
     seen = url + (f" ({', '.join(offers)})" if offers else "")
-    identities = tuple(str(i) for i in meta.get("caaIdentities") or ()) or (CA_IDENTITY,)
+    identities = tuple(str(i) for i in meta.get("caaIdentities") or ()) or identities_of(url)
     return check("P21", "ok", seen), clock, identities
 
 

@@ -10,11 +10,14 @@ from qbo_sync.edge import authoritative
 from qbo_sync.edge.preflight.model import Check, check
 from qbo_sync.errors import KitError
 
+ANOTHER = "another CA is named"
+
 
 def caa(fqdn: str, resolver: str, identities: Iterable[str], *, method: str = "http-01", accounts: Collection[str] = ()) -> Check:
     """P07: no CAA record forbids the CA (RFC 8659: the closest set at or above the name counts; RFC 8657: parameters).
 
     The climb ends at the registered domain; no public suffix has CAA records. The resolver follows a CNAME, as the CA does.
+    ``identities`` are the CA's own names, empty when they are not known.
     ``accounts`` are the addresses of our own ACME accounts; a staging account has another one than that of the real CA.
     """
     suffix = PublicSuffixList(only_icann=True).publicsuffix(fqdn) or ""
@@ -36,6 +39,10 @@ def _judged(
 ) -> Check:
     seen = f"{owner}: " + "; ".join(f'{flags} {tag} "{value}"' for flags, tag, value in sorted(records))
     reason, bound = caa_verdict(records, identities, method)
+    if reason == ANOTHER and not identities:
+        return check("P07", "warn", seen, "the CA does not tell its name for CAA; see on its pages that one of these is it")
+    if reason and not identities:
+        return check("P07", "fatal", f"{seen} ({reason})", "add the CA with the name that its pages give, or remove the record")
     if reason:
         return check("P07", "fatal", f"{seen} ({reason})", f'add the record `{owner} CAA 0 issue "{identities[0]}"`')
     if not bound or bound & set(accounts):
@@ -58,9 +65,11 @@ def caa_verdict(
     issue = [_caa_value(value) for _, tag, value in records if tag == "issue"]
     if not issue:
         return "", frozenset()
+    if not any(domain for domain, _ in issue):
+        return "no CA may", frozenset()
     ours = [parameters for domain, parameters in issue if domain in {i.lower() for i in identities}]
     if not ours:
-        return "another CA is named", frozenset()
+        return ANOTHER, frozenset()
     fitting = [p for p in ours if "validationmethods" not in p or method in p["validationmethods"].split(",")]
     if not fitting:
         return f"the {method.upper()} challenge is not among the allowed methods", frozenset()

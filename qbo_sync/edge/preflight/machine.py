@@ -26,7 +26,8 @@ def checks(inputs: Inputs) -> Iterator[Check]:
         yield has_room(folder, free, host.get("disk_mib", DISK_MIB))
     if "skew_s" in host:
         yield host_clock(host["skew_s"])
-    yield certificate_there(host["certificate"], inputs.fqdn, another_way(host.get("authenticator", ""), inputs))
+    changed = another_way(host.get("authenticator", ""), inputs)
+    yield certificate_there(host["certificate"], inputs.fqdn, changed, brought=inputs.brought)
 
 
 def port_is_free(port: str, programs: list[str]) -> Check:
@@ -92,11 +93,13 @@ def another_way(authenticator: str, inputs: Inputs) -> bool:
     return authenticator != "" and (authenticator == "webroot") != inputs.over_http
 
 
-def certificate_there(lineage: Mapping[str, Any], fqdn: str, another_way: bool = False) -> Check:
+def certificate_there(lineage: Mapping[str, Any], fqdn: str, another_way: bool = False, *, brought: bool = False) -> Check:
     """P23: a valid certificate is kept, so none is asked for, unless the name is to be proved in another way."""
+    seen = f"for {', '.join(lineage['names'])}, {lineage['days_left']} days left" if lineage else "none yet"
+    if brought:
+        return check("P23", "info", seen, "the step certificate brings the one in certificate_files")
     if not lineage:
-        return check("P23", "ok", "none yet; the step certificate asks for one")
-    seen = f"for {', '.join(lineage['names'])}, {lineage['days_left']} days left"
+        return check("P23", "ok", f"{seen}; the step certificate asks for one")
     if lineage["names"] == [fqdn] and lineage["days_left"] >= 0:
         if another_way:
             return check("P23", "info", f"{seen}: the name was proved in another way", "the step certificate asks for a new one")

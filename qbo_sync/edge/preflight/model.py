@@ -214,7 +214,7 @@ class Inputs:
 
     ``resolver`` is empty for the system's; ``nameservers`` is empty for those of the delegation. ``adopt`` says that a record in
     the way may be replaced. ``challenge`` is the ACME method that will be used, ``ports`` are those that shall lead to the edge
-    host. ``provider`` is the DNS provider's account.
+    host. ``provider`` is the DNS provider's account. ``brought`` says that the certificate was bought and no ACME CA is asked.
     ``wan_address`` is the router's own address towards the internet, ``forwards`` what it shows; ``unasked`` is why it could not
     be asked, ``ask_next`` what to do about that. ``host`` and ``outside`` are what :mod:`qbo_sync.edge.preflight.look` saw on the
     edge host and from the observer. ``staging`` is the CA's directory for rehearsals, ``account_key`` the file that keeps the key
@@ -233,6 +233,7 @@ class Inputs:
     adopt: bool = False
     ports: tuple[int, ...] = PORTS
     challenge: str = "http-01"
+    brought: bool = False
     provider: Provider | None = None
     wan_address: str = ""
     forwards: Shown | None = None
@@ -246,4 +247,4 @@ class Inputs:
     @property
     def over_http(self) -> bool:
         """Whether the CA will ask at port 80."""
-        return self.challenge == "http-01"
+        return self.challenge == "http-01" and not self.brought

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from qbo_sync import config
 from qbo_sync.edge import budget
+from qbo_sync.edge.certificate import record
+from qbo_sync.edge.certificate.settings import STORE
 from qbo_sync.edge.preflight import Check, Inputs, Tick, look, page, remember, run
 from qbo_sync.edge.preflight.checklist import asked, seen_on_host
 from qbo_sync.edge.router import PORTS
@@ -34,6 +36,7 @@ def examine(site: Site, edge: config.Edge, said: Mapping[str, bool | None]) -> t
     )
     # How the name is proved is known here only by the order that was made; over DNS port 80 may rightly be closed.
     over_dns = host["authenticator"].startswith("dns-")
+    kept = record.read(STORE / f"{edge.fqdn}.json")
     inputs = Inputs(
         edge.fqdn,
         edge.zone,
@@ -45,6 +48,7 @@ def examine(site: Site, edge: config.Edge, said: Mapping[str, bool | None]) -> t
         str(edge.acme_ca_file or ""),
         challenge="dns-01" if over_dns else "http-01",
         ports=(443,) if over_dns else PORTS,
+        brought=kept.get("source") == "files",
         host=host,
     )
     answers = remember(site.store.directory / "state.json", site.settings.site, said)

@@ -37,6 +37,8 @@ class ActionModule(KitAction):
         "acme_ca_file": TEXT,
         "staging": TEXT,
         "challenge": {"type": "str", "default": "http-01"},
+        "source": {"type": "str", "default": "acme"},
+        "ttl": {"type": "int", "default": 3600},
         "issuer": TEXT,
         "adopt": {"type": "bool", "default": False},
         "dns": {"type": "dict", "default": {}},
@@ -57,9 +59,10 @@ class ActionModule(KitAction):
         provider, problem = self._provider(arguments["dns"], arguments["resolver"], nameservers)
         host, told = arguments["host"], arguments["router"]
         inputs = preflight.Inputs(
-            **{name: arguments[name] for name in (*self._direct, "adopt", "outside")},
+            **{name: arguments[name] for name in (*self._direct, "ttl", "adopt", "outside")},
             ports=tuple(arguments["ports"]),
             nameservers=nameservers,
+            brought=arguments["source"] == "files",
             provider=provider,
             wan_address=arguments["wan_address"] or told.get("wan_address", ""),
             forwards=job.shown(told) if "foreign" in told else None,

@@ -261,7 +261,37 @@ def test_the_cas_own_name_is_looked_for_in_caa(acme: Callable[..., str], name_se
     name_server.set(ZONE, SOA + '@ 300 IN CAA 0 issue "ca.example"\n')
     theirs = acme({**DIRECTORY, "meta": {"caaIdentities": ["ca.example"]}})
     assert run(name_server, acme_directory=theirs)["P07"].severity == "ok"
-    assert run(name_server, acme_directory=acme(DIRECTORY))["P07"].severity == "fatal"
+    other = acme({**DIRECTORY, "meta": {"caaIdentities": ["other.example"]}})
+    assert run(name_server, acme_directory=other)["P07"].severity == "fatal"
+    # One that does not tell its name may well be the one that is meant; Let's Encrypt's name is known without asking.
+    silent = run(name_server, acme_directory=acme(DIRECTORY))["P07"]
+    assert (silent.severity, "does not tell" in silent.remedy) == ("warn", True)
+    assert ca.identities_of("https://acme-v02.api.letsencrypt.org/directory") == ("letsencrypt.org",)
+
+
+@pytest.mark.parametrize(
+    ("lines", "severity"),
+    [
+        ("", "ok"),
+        ('@ 300 IN CAA 0 issue ";"', "fatal"),
+        ('@ 300 IN CAA 128 future "x"', "fatal"),
+        ('@ 300 IN CAA 0 issue "ca.example"', "warn"),
+        ('@ 300 IN CAA 0 issuewild ";"', "ok"),
+    ],
+)
+def test_caa_for_a_ca_that_does_not_tell_its_name(name_server: DnsServer, lines: str, severity: str) -> None:
+    name_server.set(ZONE, SOA + lines + "\n")
+    assert caa(NAME, name_server.at, ()).severity == severity
+
+
+def test_a_bought_certificate_asks_nothing_of_an_acme_ca(name_server: DnsServer) -> None:
+    """Its own CA stands in the CAA records, and nobody orders anything."""
+    name_server.set(ZONE, SOA + 'qbo 3600 IN A 11.22.33.10\n@ 300 IN CAA 0 issue "digicert.com"\n')
+    given = {"acme_directory": "http://127.0.0.1:1/dir", "staging": "http://127.0.0.1:1/dir", "address": "11.22.33.10"}
+    assert {"P07", "P21", "P18"} <= set(run(name_server, **given))
+    checks = run(name_server, **given, brought=True)
+    assert set(checks) & {"P07", "P18", "P21", "P22"} == set()
+    assert not any(check.stops for check in checks.values())
 
 
 @pytest.mark.parametrize(("skew_s", "severity"), [(0, "ok"), (-100, "warn"), (100, "warn"), (-1000, "fatal"), (1000, "fatal")])

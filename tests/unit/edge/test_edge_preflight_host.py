@@ -442,6 +442,14 @@ def test_p23_a_certificate_that_is_there(tmp_path: Path, names: tuple[str, ...],
     assert look.certificate(look.text(str(pem(tmp_path, names, days, issuer=names[0])))) == {}  # a placeholder
 
 
+def test_p23_a_bought_certificate_is_not_ordered(tmp_path: Path) -> None:
+    for lineage in ({}, look.certificate(look.text(str(pem(tmp_path, (NAME,), -1))))):
+        check = machine.certificate_there(lineage, NAME, brought=True)
+        assert (check.severity, check.remedy) == ("info", "the step certificate brings the one in certificate_files")
+    inputs = Inputs(NAME, "mycompany.com", ADDRESS, brought=True)
+    assert not inputs.over_http
+
+
 def test_p07_the_account_that_certbot_keeps_is_found(tmp_path: Path) -> None:
     folder = tmp_path / "accounts" / "ca.example" / "directory" / "abc"
     folder.mkdir(parents=True)
@@ -541,6 +549,7 @@ def test_a_site_whose_port_80_has_to_stay_closed_lacks_nothing_for_it() -> None:
         return {one.id for one in run(inputs) if one.stops or one.mended_by} & {"P14", "P15", "P16", "P17", "P18", "P19"}
 
     assert missing(closed) == set()
+    assert missing(replace(closed, challenge="http-01", brought=True)) == set()
     assert missing(replace(closed, challenge="http-01", ports=(80, 443))) >= {"P14", "P15", "P16", "P19"}
     # Nobody forwards port 80 later, so a challenge over it has no way in.
     silent = {**outside, "http": trail(problem="no answer in time")}
