@@ -133,6 +133,7 @@ def test_every_fault_at_once_is_seen_and_nothing_is_changed(site: EdgeSite) -> N
             preflight_wan_interface="cgnat",
             preflight_nameservers=[INTERNET_MANAGEMENT, f"{INTERNET_MANAGEMENT}:54"],
             preflight_acme_directory=f"https://{INTERNET_MANAGEMENT}:1/dir",
+            preflight_limits={"failures": 5, "certificates": 5},
         )
     assert (run.code, run.count("changed")) == (2, 0), run.text
     wanted = {"P03": "error", "P05": "warn", "P07": "fatal", "P08": "error", "P10": "info", "P11": "fatal", "P13": "warn"}

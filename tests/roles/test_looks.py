@@ -130,6 +130,18 @@ def test_preflight_judges_the_ca_and_the_record_that_the_site_has_chosen(blind: 
     assert checks(blind)["P23"]["remedy"] == "the step certificate brings the one in certificate_files"
 
 
+def test_preflight_knows_the_sites_other_cas_and_its_limits(blind: Control) -> None:
+    given = {"preflight_address": "100.64.1.2", "port_forward_provider": "manual"}
+    with socket.socket() as silent:  # listens to nobody, so that the port is refused for certain
+        silent.bind(("127.0.0.1", 0))
+        silent_port = silent.getsockname()[1]
+        other = {"directory": f"https://127.0.0.1:{silent_port}/other"}
+        blind.role("preflight", **given, certificate_fallbacks=[other], certificate_limits={"failures": 8, "certificates": 30})
+    assert "port=1): " in checks(blind)["P21"]["seen"]
+    assert f"port={silent_port}" in checks(blind)["P21"]["seen"]
+    assert checks(blind)["P22"]["seen"] == "7 more failures this hour, 29 more certificates this week"
+
+
 def test_preflight_takes_the_sites_own_ttl_for_the_right_one(blind: Control) -> None:
     blind.variables |= {"preflight_address": "100.64.1.2", "port_forward_provider": "manual"}
     with name_server(qbo="300 A 100.64.1.2") as at:

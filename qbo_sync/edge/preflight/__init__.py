@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
 from itertools import chain
@@ -26,6 +27,7 @@ from qbo_sync.edge.preflight.names import name_syntax
 from qbo_sync.errors import KitError
 
 Look = Callable[[], Iterable[Check]]
+Directory = tuple[Check, Check, tuple[str, ...]]
 
 __all__ = ["CATALOGUE", "SEVERITIES", "Check", "Inputs", "Severity", "Tick", "checklist", "remember", "run"]
 
@@ -84,12 +86,38 @@ def _one(look: Callable[[], Check]) -> Look:
 
 
 def _ca_checks(inputs: Inputs, *, ask_caa: bool) -> Iterator[Check]:
+    goes_on = machine.nothing_to_order(inputs)
     reachable, clock, identities = ca.directory(inputs.acme_directory, inputs.acme_ca_file)
-    yield from (reachable, clock)
+    if reachable.stops and not goes_on:
+        reachable, clock, identities = _another_ca(inputs.fallbacks, (reachable, clock, identities))
+    yield from (_no_reason_to_stop(reachable) if goes_on else reachable, clock)
     if ask_caa:
         yield caa(inputs.fqdn, inputs.resolver, identities, method=inputs.challenge, accounts=inputs.host.get("accounts", ()))
     if inputs.host:
-        yield ca.limits(inputs.host["budget"], inputs.host.get("acme_directory") or inputs.acme_directory, inputs.fqdn)
+        issuer = inputs.host.get("acme_directory") or inputs.acme_directory
+        others = [url for url, _ in inputs.fallbacks]
+        room = ca.limits(inputs.host["budget"], issuer, inputs.fqdn, given=inputs.limits, others=others)
+        yield _no_reason_to_stop(room) if goes_on else room
+
+
+def _no_reason_to_stop(found: Check) -> Check:
+    """The same, where nothing is ordered now: the certificate that is there outlives a CA's bad day."""
+    if not found.stops:
+        return found
+    remedy = f"nothing now, the certificate that is there goes on; for its renewal: {found.remedy}"
+    return replace(found, severity="warn", remedy=remedy)
+
+
+def _another_ca(others: Iterable[tuple[str, str]], first: Directory) -> Directory:
+    """The first of the other CAs that answers, in the place of one that does not; else the first, with what was tried."""
+    tried = []
+    for url, ca_file in others:
+        there, clock, identities = ca.directory(url, ca_file)
+        if not there.stops:
+            remedy = f"nothing: certificate_fallbacks has {url} asked instead"
+            return replace(first[0], severity="warn", remedy=remedy), clock, identities
+        tried.append(there.seen)
+    return replace(first[0], seen="; ".join([first[0].seen, *tried])), *first[1:]
 
 
 def _from_outside(inputs: Inputs, checks: Sequence[Check]) -> Iterator[Check]:

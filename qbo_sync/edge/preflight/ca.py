@@ -5,6 +5,8 @@ from __future__ import annotations
 import email.utils
 import os
 import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
@@ -75,15 +77,34 @@ def _no_clock() -> Check:
     return check("P20", "info", "the CA tells no time to compare with", "compare the clock by hand")
 
 
-def limits(record: str, url: str, fqdn: str, now: float | None = None) -> Check:
-    """P22: what the edge host's own record of failures and certificates leaves of the CA's limits."""
+def limits(
+    record: str,
+    url: str,
+    fqdn: str,
+    now: float | None = None,
+    *,
+    given: Mapping[str, int] | None = None,
+    others: Sequence[str] = (),
+) -> Check:
+    """P22: what the edge host's own record of failures and certificates leaves of the CA's limits.
+
+    ``given`` are the site's own limits; ``others`` the CAs that are asked when the first one may not be.
+    """
+    now = time.time() if now is None else now
     try:
-        left = budget.left(budget.parse(record), url, [fqdn], now=time.time() if now is None else now)
+        kept = budget.parse(record)
+        left, *further = (
+            budget.left(kept, one, [fqdn], now=now, limits=replace(budget.limits_of(one), **(given or {})))
+            for one in (url, *others)
+        )
     except ValueError as error:
         remedy = f"move {budget.PATH} on the edge host away; the CA still counts, so wait an hour before the next order"
         return check("P22", "warn", f"the record cannot be read: {error}", remedy)
     seen = f"{left.failures} more failures this hour, {left.certificates} more certificates this week"
     if left.allowed:
         return check("P22", "ok", seen)
+    # Failed validations are the site's: every CA would meet them.
+    if "failed validations" not in left.reason and any(one.allowed for one in further):
+        return check("P22", "warn", left.reason, "nothing: certificate_fallbacks has another CA asked meanwhile")
     again = datetime.fromtimestamp(left.again_at, UTC).isoformat(timespec="minutes")
     return check("P22", "error", left.reason, f"mend the cause, then run this again after {again}; the last try is kept for then")

@@ -246,6 +246,12 @@ def authenticator(renewal: str) -> str:
     return found[1] if found else ""
 
 
+def server(renewal: str) -> str:
+    """The ACME directory that certbot ordered the lineage from, by the text of its renewal file; empty when there is none."""
+    found = re.search(r"^server\s*=\s*(\S+)", renewal, re.MULTILINE)
+    return found[1] if found else ""
+
+
 def accounts(folder: str) -> list[str]:
     """The addresses of the ACME accounts that certbot keeps on this host."""
     found = []
@@ -326,6 +332,7 @@ def _lies_in(address: str, net: str) -> bool:
 
 def on_host(asked: dict[str, Any]) -> dict[str, Any]:
     """All facts of the edge host, for the options of the role's module ``preflight_host``."""
+    renewal = text(f"{asked['letsencrypt']}/renewal/{asked['fqdn']}.conf")
     fqdn, ours = asked["fqdn"], {str(port): owners(port) for port in (80, 443)}
     if os.geteuid() != 0:  # Only root sees whose sockets they are; nginx says so itself.
         ours = {port: _named(port, fqdn) if programs == ["?"] else programs for port, programs in ours.items()}
@@ -340,7 +347,8 @@ def on_host(asked: dict[str, Any]) -> dict[str, Any]:
         "hops": hops(asked["way_to"]) if asked["way_to"] else [],
         "seen_address": seen_address(asked["echo_url"]) if asked["echo_url"] else "",
         "certificate": certificate(text(f"{asked['letsencrypt']}/live/{fqdn}/fullchain.pem")),
-        "authenticator": authenticator(text(f"{asked['letsencrypt']}/renewal/{fqdn}.conf")),
+        "authenticator": authenticator(renewal),
+        "server": server(renewal) if renewal or os.geteuid() == 0 else None,  # None: only root may know
         "accounts": accounts(asked["letsencrypt"]),
         "budget": text(asked["budget"]),
         "challenges": {},

@@ -93,6 +93,21 @@ def another_way(authenticator: str, inputs: Inputs) -> bool:
     return authenticator != "" and (authenticator == "webroot") != inputs.over_http
 
 
+def nothing_to_order(inputs: Inputs) -> bool:
+    """Whether the certificate that is kept goes on: the step certificate asks for none, and the timer has time to.
+
+    As in the role certificate: it is valid, for this name, of a CA that is set, and proved in the way that is set.
+    """
+    host = inputs.host
+    server = host.get("server")
+    known = {host.get("acme_directory") or inputs.acme_directory, *(url for url, _ in inputs.fallbacks)}
+    return (
+        valid_certificate(host, inputs.fqdn)
+        and not another_way(host.get("authenticator", ""), inputs)
+        and (server is None or server in known)
+    )
+
+
 def certificate_there(lineage: Mapping[str, Any], fqdn: str, another_way: bool = False, *, brought: bool = False) -> Check:
     """P23: a valid certificate is kept, so none is asked for, unless the name is to be proved in another way."""
     seen = f"for {', '.join(lineage['names'])}, {lineage['days_left']} days left" if lineage else "none yet"

@@ -218,7 +218,8 @@ class Inputs:
     ``wan_address`` is the router's own address towards the internet, ``forwards`` what it shows; ``unasked`` is why it could not
     be asked, ``ask_next`` what to do about that. ``host`` and ``outside`` are what :mod:`qbo_sync.edge.preflight.look` saw on the
     edge host and from the observer. ``staging`` is the CA's directory for rehearsals, ``account_key`` the file that keeps the key
-    of the account there.
+    of the account there. ``limits`` are the CA's, ``failures`` and ``certificates``, where they are not the known ones;
+    ``fallbacks`` are the other CAs that certificate may ask: directory and CA file of each.
     """
 
     fqdn: str
@@ -242,6 +243,8 @@ class Inputs:
     host: Mapping[str, Any] = field(default_factory=dict)
     outside: Mapping[str, Any] = field(default_factory=dict)
     staging: str = ""
+    limits: Mapping[str, int] = field(default_factory=dict)
+    fallbacks: tuple[tuple[str, str], ...] = ()
     account_key: Path | None = None
 
     @property

@@ -423,6 +423,64 @@ def test_p22_the_last_try_is_kept(tmp_path: Path) -> None:
     assert ca.limits(look.text(str(path)), CA, NAME).severity == "warn"
 
 
+def test_p22_counts_by_the_sites_own_limits() -> None:
+    record = {"failures": [{"at": time.time(), "directory": CA, "name": NAME, "problem": "dns"}] * 4}
+    told = ca.limits(json.dumps(record), CA, NAME, given={"failures": 10})
+    assert (told.severity, told.seen) == ("ok", "5 more failures this hour, 4 more certificates this week")
+    assert ca.limits(json.dumps(record), CA, NAME, given={"certificates": 9}).severity == "error"
+
+
+DOWN = "http://127.0.0.1:1/dir"
+ISSUED = {"at": time.time(), "directory": DOWN, "names": [NAME]}
+
+
+def ca_checks(**given: Any) -> dict[str, Check]:
+    """P21 and P22 of a site whose CA is down, and has made as many certificates this week as it may."""
+    host = {
+        **{"ports": {"80": [], "443": []}, "ufw": None, "room": {}, "challenges": {}, "hops": [], "seen_address": ""},
+        **{"authenticator": "webroot", "server": DOWN},
+        **{"certificate": {"names": [NAME], "days_left": 60}, "budget": json.dumps({"certificates": [ISSUED] * 4})},
+    }
+    changed = {key: given.pop(key) for key in [*host] if key in given}
+    inputs = Inputs(
+        NAME, "mycompany.invalid", ADDRESS, nameservers=("127.0.0.1:1",), acme_directory=DOWN, host={**host, **changed}
+    )
+    return {check.id: check for check in run(replace(inputs, **given)) if check.id in ("P21", "P22")}
+
+
+def test_p21_and_p22_stop_nobody_whose_certificate_is_valid() -> None:
+    """Nothing is ordered, so neither a CA that is down nor a limit of the week is a reason to keep the site from its audit."""
+    checks = ca_checks()
+    assert {id: (check.severity, check.stops) for id, check in checks.items()} == {"P21": ("warn", False), "P22": ("warn", False)}
+    assert all("the certificate that is there" in check.remedy for check in checks.values())
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"certificate": {}},
+        {"certificate": {"names": [NAME], "days_left": -1}},
+        {"certificate": {"names": ["www.mycompany.com"], "days_left": 60}},
+        {"challenge": "dns-01"},  # another way of proving the name is tried at once
+        {"server": "https://another.test/dir"},  # and so is another CA
+        {"server": ""},  # what nginx shows was bought, and an ACME certificate is wanted now
+    ],
+)
+def test_p21_and_p22_stop_where_an_order_is_to_be_made(given: dict[str, Any]) -> None:
+    assert {id: check.stops for id, check in ca_checks(**given).items()} == {"P21": True, "P22": True}
+
+
+def test_p21_and_p22_stop_nobody_who_has_another_ca_at_hand(serve: Callable[..., int]) -> None:
+    other = f"http://127.0.0.1:{serve(says(200, json.dumps({'newOrder': 'o'})))}/dir"
+    checks = ca_checks(certificate={}, fallbacks=((other, ""),))
+    assert {id: (check.severity, check.stops) for id, check in checks.items()} == {"P21": ("warn", False), "P22": ("warn", False)}
+    assert other in checks["P21"].remedy
+    assert ca_checks(certificate={}, fallbacks=(("http://127.0.0.1:1/other", ""),))["P21"].stops
+    # A failed validation is the site's own; another CA would meet the same.
+    failed = {"at": time.time(), "directory": DOWN, "name": NAME, "problem": "dns"}
+    assert ca_checks(certificate={}, fallbacks=((other, ""),), budget=json.dumps({"failures": [failed] * 4}))["P22"].stops
+
+
 @pytest.mark.parametrize(
     ("names", "days", "valid", "seen"),
     [
