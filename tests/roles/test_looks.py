@@ -142,6 +142,17 @@ def test_preflight_knows_the_sites_other_cas_and_its_limits(blind: Control) -> N
     assert checks(blind)["P22"]["seen"] == "7 more failures this hour, 29 more certificates this week"
 
 
+@pytest.mark.parametrize(("record", "check"), [("300 CNAME elsewhere.example.", "P05"), ("300 A 104.16.132.229", "P12")])
+def test_what_dns_record_will_replace_does_not_stop_preflight(blind: Control, record: str, check: str) -> None:
+    """Its remedy says to set dns_record_adopt: then it has to let the site go on."""
+    given = {"preflight_address": "100.64.1.2", "port_forward_provider": "manual"}
+    with name_server(qbo=record) as at:
+        blind.role("preflight", **given, preflight_nameservers=[at], preflight_resolver=at)
+        assert checks(blind)[check]["severity"] == "error"
+        blind.role("preflight", dns_record_adopt=True)
+    assert checks(blind)[check]["severity"] == "warn"
+
+
 def test_preflight_takes_the_sites_own_ttl_for_the_right_one(blind: Control) -> None:
     blind.variables |= {"preflight_address": "100.64.1.2", "port_forward_provider": "manual"}
     with name_server(qbo="300 A 100.64.1.2") as at:
