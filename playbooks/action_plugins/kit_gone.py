@@ -11,7 +11,7 @@ The last look of ``offboard.yml``::
         resolver: ""
         timeout_s: 300             # until every name server has forgotten the record
         certificate: ""            # the fingerprint, when visitors are still shown the site's certificate
-        folders: [/srv/tls]        # further folders that were ours
+        folders: [/srv/tls]        # further folders that were ours, and files: the PFX file lies where the site wants it
         shared: []                 # files of ours that other sites still need here
 
 Published: ``seen``, one line for each place. Whatever is left is told at once, with what to do about it.

@@ -202,6 +202,16 @@ def test_a_bought_certificate_is_served_watched_and_exported(edge_site: EdgeSite
         assert edge_site.on("edge", f"stat --format %a {pfx['path']}; {ask}") == f"600\n{serial}"
         again = edge_site.roles("certificate", **given)
         assert again.count("changed") == 0, again.text
+        how = f"openssl pkcs12 -info -in {{}} -noout -passin 'pass:{password}' 2>&1 | grep ^MAC:"
+        assert edge_site.on("edge", how.format(pfx["path"])).startswith("MAC: sha1,")
+        moved = {**pfx, "path": "/var/lib/qbo-kit/other.pfx", "encryption": "modern"}
+        run = edge_site.roles("certificate", **{**given, "certificate_pfx": moved})
+        assert run.code == 0, run.text
+        assert edge_site.on("edge", how.format(moved["path"])).startswith("MAC: sha256,")
+        assert edge_site.on("edge", "ls /var/lib/qbo-kit/*.pfx") == moved["path"]
+        gone = edge_site.roles("certificate", **{**given, "certificate_state": "absent"})
+        assert gone.code == 0, gone.text
+        # The site's file named the one before; what the program wrote last is known from its state.
+        assert edge_site.on("edge", "ls /var/lib/qbo-kit/*.pfx 2>/dev/null || true") == ""
     finally:
-        edge_site.on("edge", f"rm -f {pfx['path']}")
         edge_site.build()

@@ -118,6 +118,19 @@ def test_a_certificate_is_read_as_what_it_is(lineage: Path) -> None:
     assert seen["days_left"] in (39, 40)
 
 
+def test_the_pfx_file_that_was_written_is_known(tmp_path: Path) -> None:
+    """It is to be removed with the certificate, also where the site's file does not name it any more."""
+
+    def seen() -> str:
+        return str(facts.look("qbo.example.com", tmp_path / "tls", tmp_path, store=tmp_path)["pfx"])
+
+    assert seen() == ""
+    state = tmp_path / "qbo.example.com.json"
+    for content, path in [('{"pfx": {"path": "/srv/x.pfx"}}', "/srv/x.pfx"), ('{"pfx": null}', ""), ("{", ""), ("[]", "")]:
+        state.write_text(content)
+        assert seen() == path
+
+
 def test_what_is_no_certificate_is_none(tmp_path: Path) -> None:
     (tmp_path / "fullchain.pem").write_text("nothing of the kind")
     assert facts.describe(tmp_path / "fullchain.pem") == {}

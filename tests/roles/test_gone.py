@@ -41,9 +41,11 @@ def test_everything_that_is_left_is_told_at_once_with_what_to_do(control: Contro
     folder = control.folder / "tls"
     (folder / "placeholder").mkdir(parents=True)
     (folder / "kept.pem").touch()
-    run = look(control, name_server, folders=[str(folder)], certificate="ab" * 32)
+    pfx = control.folder / "site.pfx"
+    pfx.touch()
+    run = look(control, name_server, folders=[str(folder), str(pfx)], certificate="ab" * 32)
     assert run.code == 2
-    said = f"acme: not everything of this site is gone seen: on the edge host: {folder}/kept.pem, {folder}/placeholder; "
+    said = f"acme: not everything of this site is gone seen: on the edge host: {pfx}, {folder}/kept.pem, {folder}/placeholder; "
     assert said + f"at the name servers: {name_server.at}: {OURS} TTL 3600; from outside: port 443 still shows" in run.flat
     assert "next: run this again; what is left then was made with other settings of the site" in run.flat
     assert "see at the DNS provider that the record is gone" in run.flat

@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 from qbo_sync.disk import whole_file
+from qbo_sync.edge.certificate.settings import Pfx
 from qbo_sync.edge.certificate.stable import FILES
 from qbo_sync.errors import KitError
 
@@ -14,6 +15,24 @@ ENCRYPTION = {
     "modern": ["-certpbe", "AES-256-CBC", "-keypbe", "AES-256-CBC", "-macalg", "sha256"],
     "legacy": ["-certpbe", "PBE-SHA1-3DES", "-keypbe", "PBE-SHA1-3DES", "-macalg", "sha1"],
 }
+
+
+def keep(wanted: Pfx | None, pair: Path, before: dict[str, str] | None) -> dict[str, str] | None:
+    """Have the file that is wanted, newer than certificate and password, and none at an earlier path: it holds the key.
+
+    ``before`` is what this returned at the last look: path and encryption of the file that was made, or None. Raises
+    :class:`KitError`, :class:`OSError`.
+    """
+    made = None
+    if wanted:
+        path, password = Path(wanted.path), Path(wanted.password_file)
+        made = {"path": wanted.path, "encryption": wanted.encryption}
+        newest = max(file.stat().st_mtime for file in (password, pair / FILES[0]))
+        if made != before or not path.exists() or path.stat().st_mtime < newest:
+            export(pair, path, password, wanted.encryption)
+    if before and (made is None or made["path"] != before["path"]):
+        Path(before["path"]).unlink(missing_ok=True)
+    return made
 
 
 def export(pair: Path, path: Path, password_file: Path, encryption: str) -> None:

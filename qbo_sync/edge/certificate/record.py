@@ -7,6 +7,7 @@
      "last_success": {"at", "directory"},
      "served": {"fingerprint", "serial", "issuer", "names", "not_before", "not_after", "days_left"} | null,
      "next_due", "retry_at": … | null, "failures_in_a_row", "failures_last_hour",
+     "pfx": {"path", "encryption"} | null,
      "problem": TEXT | null, "troubles": [TEXT], "alerts": {"told": {KEY: at}, "undelivered": TEXT | null}}
 
 Times are ISO 8601 in UTC. ``next_due`` is when certbot renews by lifetime; the CA may ask for it earlier. For a certificate that

@@ -19,7 +19,7 @@ from typing import Any
 from qbo_sync.edge import budget
 from qbo_sync.edge.certificate import alerts, order, pfx, problems, record, stable
 from qbo_sync.edge.certificate.record import State, moment, stamp
-from qbo_sync.edge.certificate.settings import Pfx, Settings
+from qbo_sync.edge.certificate.settings import Settings
 from qbo_sync.errors import KitError
 
 RETRY = "qbo-kit-certbot-retry"
@@ -138,8 +138,7 @@ def _serve(settings: Settings, state: State, troubles: dict[str, str]) -> None:
     """Have nginx serve what is kept, the PFX file follow it, and keep what is served."""
     try:
         stable.serve(settings.name, settings.lineage, settings.directory)
-        if settings.pfx:
-            _export(settings, settings.pfx)
+        state["pfx"] = pfx.keep(settings.pfx, settings.directory, state.get("pfx"))
     except (KitError, OSError, ValueError) as error:
         if (settings.lineage / stable.FILES[0]).exists():  # without any, the order's own problem says it all
             troubles["serve"] = f"{settings.name}: {error}"
@@ -147,14 +146,6 @@ def _serve(settings: Settings, state: State, troubles: dict[str, str]) -> None:
     found = stable.describe(der) if der else None
     state["served"] = record.describe(found, time.time())
     state["next_due"] = stamp(found.due_at if settings.source == "acme" else found.not_after) if found else None
-
-
-def _export(settings: Settings, wanted: Pfx) -> None:
-    """A new PFX file when the certificate or the password is newer than the one there."""
-    path, password, pair = Path(wanted.path), Path(wanted.password_file), settings.directory
-    newest = max(file.stat().st_mtime for file in (password, pair / stable.FILES[0]))
-    if not path.exists() or path.stat().st_mtime < newest:
-        pfx.export(pair, path, password, wanted.encryption)
 
 
 def _expiry(settings: Settings, state: State, troubles: dict[str, str]) -> None:

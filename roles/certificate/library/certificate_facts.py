@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import ssl
@@ -69,6 +70,15 @@ def kept(path: Path, option: str) -> str:
     return match[1] if match else ""
 
 
+def written_pfx(state: Path) -> str:
+    """The PFX file that the certificate program has written, by its state file; empty when there is none."""
+    try:
+        content = json.loads(state.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return ""
+    return str((content.get("pfx") or {}).get("path", "")) if isinstance(content, dict) else ""
+
+
 def same(one: Path, other: Path) -> bool:
     """Whether both files are there and hold the same bytes."""
     return one.is_file() and other.is_file() and one.read_bytes() == other.read_bytes()
@@ -84,6 +94,7 @@ def look(name: str, directory: Path, config_dir: Path, folder: str = "", store: 
         "authenticator": kept(conf, "authenticator"),
         "deployed": same(lineage, directory / "fullchain.pem"),
         "recorded": (store / f"{name}.json").is_file(),
+        "pfx": written_pfx(store / f"{name}.json"),
         "own_directory": directory.is_dir() and not directory.is_symlink(),
         "other_certbot": bool(shutil.which("certbot", path="/usr/sbin:/usr/bin:/sbin:/bin")),
         "nginx": bool(shutil.which("nginx")),
