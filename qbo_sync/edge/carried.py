@@ -137,6 +137,8 @@ class Carried:
     def _alerts(self, given: Given) -> dict[str, Any]:
         plain = ("recipients", "sender", "smtp_host", "smtp_port", "smtp_security", "smtp_user")
         made = {key: given[key] for key in plain if given.get(key)}
+        if given.get("recipients"):
+            made["recipients"] = _recipients(given["recipients"])
         if given.get("recipients") and not (given.get("sender") and given.get("smtp_host")):
             raise UsageError(
                 "alerts by e-mail need a sender and a mail server", next="set certificate_alerts.sender and .smtp_host"
@@ -165,3 +167,16 @@ class Carried:
             )
         password = self._secret(given, "certificate_pfx", "password_file")
         return {"path": path, "password_file": self._put("pfx-password", password.encode()), "encryption": encryption}
+
+
+def _recipients(given: str | list[Any]) -> list[str]:
+    """The addresses of a list, or of a text with commas, as Ansible takes either. Raises :class:`UsageError`."""
+    found = [one.strip() for text in ([given] if isinstance(given, str) else given) for one in str(text).split(",")]
+    for one in found:
+        if not one or len(one.split()) > 1:
+            raise UsageError(
+                "a recipient of certificate_alerts cannot be written to",
+                seen=repr(one),
+                next="list e-mail addresses: recipients: [it@company.com]",
+            )
+    return found

@@ -126,7 +126,9 @@ def parse(content: dict[str, Any]) -> Settings:
         if key in given:
             given[key] = kind(**given[key])
     if "alerts" in given:
-        given["alerts"] = Alerts(**{**given["alerts"], "recipients": tuple(given["alerts"].get("recipients", ()))})
+        recipients = given["alerts"].get("recipients", ())
+        one = isinstance(recipients, str)
+        given["alerts"] = Alerts(**{**given["alerts"], "recipients": (recipients,) if one else tuple(recipients)})
     for key in ("backoff_s", "limits"):
         if key in given:
             given[key] = tuple(given[key])

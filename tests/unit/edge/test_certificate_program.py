@@ -84,6 +84,17 @@ def test_what_the_role_carries_is_what_the_program_reads(tmp_path: Path) -> None
     assert json.loads(run(tmp_path, "--format", "json", "status").stdout)["outcome"] == "failed"
 
 
+@pytest.mark.parametrize("given", ["a@b.c", ["a@b.c"], "a@b.c, d@e.f", ["a@b.c, d@e.f"], ["a@b.c", "d@e.f"]])
+def test_recipients_may_be_written_as_a_list_or_as_text(tmp_path: Path, given: Any) -> None:
+    """The argument specification lets both pass, as Ansible does with every list; taken letter by letter nobody would be told."""
+    alerts = {"recipients": given, "sender": "d@b.c", "smtp_host": "m"}
+    content = json.loads(made(tmp_path, alerts=alerts).files["settings.json"])
+    wanted = ("a@b.c", "d@e.f") if "d@e.f" in str(given) else ("a@b.c",)
+    assert settings.parse(content).alerts.recipients == wanted
+    content["alerts"]["recipients"] = "a@b.c"  # as an earlier kit wrote it
+    assert settings.parse(content).alerts.recipients == ("a@b.c",)
+
+
 def test_a_bought_certificate_travels_with_its_key_and_nothing_of_an_order(
     tmp_path: Path, root: Certified, middle: Certified, leaf: Certified
 ) -> None:
@@ -113,6 +124,9 @@ def test_what_cannot_be_used_is_refused_without_telling_a_secret(tmp_path: Path,
     open_to_all.chmod(0o644)
     for given, words in [
         ({"alerts": {"recipients": ["a@b.c"]}}, "need a sender"),
+        ({"alerts": {"recipients": "a@b.c"}}, "need a sender"),
+        ({"alerts": {"recipients": ["our people"], "sender": "x", "smtp_host": "m"}}, "cannot be written to"),
+        ({"alerts": {"recipients": ["a@b.c", ""], "sender": "x", "smtp_host": "m"}}, "cannot be written to"),
         ({"alerts": {"webhook_file": secret(tmp_path, "hook", "http://h/s3cret")}}, "does not begin with https"),
         ({"alerts": {"smtp_user": "u", "sender": "x"}}, "certificate_alerts.smtp_password_file is not set"),
         ({"pfx": {"path": "x.pfx", "password_file": secret(tmp_path, "pw")}}, "absolute path"),
