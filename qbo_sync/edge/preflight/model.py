@@ -54,7 +54,7 @@ CATALOGUE: Mapping[str, Kind] = {
     ),
     "P05": Kind(
         "the name is free, or ours",
-        "A, CNAME and wildcard at the name, on every name server",
+        "A, CNAME and wildcard at the name, on every name server; whose record it is, by the provider's own word",
         "error",
         "choose another name, or let the kit replace what is there with `dns_record_adopt: true`",
     ),
@@ -213,8 +213,9 @@ class Inputs:
     """What the checks look at; whatever is empty is left out.
 
     ``resolver`` is empty for the system's; ``nameservers`` is empty for those of the delegation. ``adopt`` says that a record in
-    the way may be replaced. ``challenge`` is the ACME method that will be used, ``ports`` are those that shall lead to the edge
-    host. ``provider`` is the DNS provider's account. ``brought`` says that the certificate was bought and no ACME CA is asked.
+    the way may be replaced, ``site`` is the name in the mark of the site's own records. ``challenge`` is the ACME method that
+    will be used, ``ports`` are those that shall lead to the edge host. ``provider`` is the DNS provider's account. ``brought``
+    says that the certificate was bought and no ACME CA is asked.
     ``wan_address`` is the router's own address towards the internet, ``forwards`` what it shows; ``unasked`` is why it could not
     be asked, ``ask_next`` what to do about that. ``host`` and ``outside`` are what :mod:`qbo_sync.edge.preflight.look` saw on the
     edge host and from the observer. ``staging`` is the CA's directory for rehearsals, ``account_key`` the file that keeps the key
@@ -232,6 +233,7 @@ class Inputs:
     acme_ca_file: str = ""
     ttl: int = TTL
     adopt: bool = False
+    site: str = ""
     ports: tuple[int, ...] = PORTS
     challenge: str = "http-01"
     brought: bool = False

@@ -1,4 +1,4 @@
-"""P04, P12, P24: the DNS provider's account."""
+"""P04, P05, P12, P24: the DNS provider's account."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from collections.abc import Sequence
 
 from qbo_sync.edge import addresses
 from qbo_sync.edge.authoritative import Answer, Server
-from qbo_sync.edge.dns import TAG, Record, Zone, tidy
+from qbo_sync.edge.dns import TAG, Record, Snapshot, Zone, plan, tidy, wanted_record
 from qbo_sync.edge.preflight.model import Check, Inputs, Severity, check
-from qbo_sync.errors import KitError
+from qbo_sync.errors import KitError, UsageError
 
 
 def checks(inputs: Inputs, servers: Sequence[Server], said: Sequence[Answer]) -> list[Check]:
-    """P24, P04 and P12, as far as there is something to ask."""
+    """P24, P04, P05 and P12, as far as there is something to ask."""
     records: tuple[Record, ...] = ()
     found: list[Check] = []
     if inputs.provider is not None:
         try:
             zone = inputs.provider.zone_for(inputs.fqdn, inputs.zone)
-            records = inputs.provider.snapshot(zone, inputs.fqdn).records
+            there = inputs.provider.snapshot(zone, inputs.fqdn)
         except KitError as error:
             severity: Severity = "error" if error.retry else "fatal"
             return [
@@ -27,8 +27,22 @@ def checks(inputs: Inputs, servers: Sequence[Server], said: Sequence[Answer]) ->
             ]
         delegated = () if inputs.nameservers else tuple(server.name for server in servers)
         by_hand = "a person makes the record" if inputs.provider.by_hand else f"{zone.name} may be changed"
-        found = [check("P24", "ok", by_hand), right_provider(zone, delegated)]
+        found = [check("P24", "ok", by_hand), right_provider(zone, delegated), *may_be_changed(inputs, there)]
+        records = there.records
     return [*found, dns_only(inputs, records, said)]
+
+
+def may_be_changed(inputs: Inputs, there: Snapshot) -> list[Check]:
+    """P05: dns_record will not refuse what stands at the name, by the provider's own word on whose it is."""
+    title = "the record at the name may be changed"
+    try:
+        wanted = wanted_record(inputs.fqdn, inputs.address, inputs.site, inputs.ttl)
+        plan(there, wanted, adopt=inputs.adopt or (inputs.provider is not None and inputs.provider.by_hand))
+    except UsageError:
+        return []  # P01 and P09 say what is wrong with name and address
+    except KitError as error:
+        return [check("P05", "error", f"{error.what}: {error.seen}", error.next, title=title)]
+    return [check("P05", "ok", f"{'what is there' if there.records else inputs.fqdn} may be changed", title=title)]
 
 
 def right_provider(zone: Zone, delegated: Sequence[str]) -> Check:

@@ -66,6 +66,7 @@ class ActionModule(KitAction):
             nameservers=nameservers,
             fallbacks=tuple((one["directory"], one.get("ca_file", "")) for one in arguments["fallbacks"]),
             limits={name: int(most) for name, most in arguments["limits"].items()},
+            site=self.site,
             brought=arguments["source"] == "files",
             provider=provider,
             wan_address=arguments["wan_address"] or told.get("wan_address", ""),

@@ -439,6 +439,28 @@ def test_who_the_domain_is_delegated_to(delegated: tuple[str, ...], severity: st
 
 
 @pytest.mark.parametrize(
+    ("record", "adopt", "severity", "seen"),
+    [
+        ({"content": "11.22.33.99"}, False, "error", "an A record that this kit did not make"),
+        ({"content": "11.22.33.99"}, True, "ok", "may be changed"),
+        ({"content": "11.22.33.99", "comment": "qbokit:lab"}, False, "ok", "may be changed"),
+        ({"content": "11.22.33.99", "comment": "qbokit:other"}, True, "error", "belongs to another site of this kit"),
+        ({"content": "11.22.33.10", "ttl": 3600}, False, "ok", "may be changed"),
+        ({"content": "elsewhere.example", "type": "CNAME"}, False, "error", "a CNAME stands at"),
+    ],
+)
+def test_what_dns_record_would_refuse_stops_here(
+    lab: Lab, name_server: DnsServer, tmp_path: Path, record: dict[str, Any], adopt: bool, severity: str, seen: str
+) -> None:
+    """The provider knows whose record it is, which an answer does not tell."""
+    lab.put(**record)
+    told = preflight.run(inputs(name_server, provider=at_cloudflare(lab, tmp_path), adopt=adopt, site="lab"))
+    check = next(one for one in told if one.title == "the record at the name may be changed")
+    assert (check.id, check.severity, seen in check.seen) == ("P05", severity, True)
+    assert check.remedy or severity == "ok"
+
+
+@pytest.mark.parametrize(
     ("record", "adopt", "severity"),
     [
         ({"proxied": True}, False, "error"),
