@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -27,5 +27,5 @@ def test_a_bought_certificate_asks_nothing_of_a_ca(
     monkeypatch.setattr(network, "STORE", tmp_path)
     (tmp_path / "qbo.firm.local.json").write_text(state)
     site: Any = SimpleNamespace(store=SimpleNamespace(directory=tmp_path), settings=SimpleNamespace(site="acme"))
-    _, checks = network.examine(cast("network.Site", site), EDGE, {})
+    _, checks = network.examine(site, EDGE, {})
     assert ({"P21", "P22"} <= {check.id for check in checks}) is asked
