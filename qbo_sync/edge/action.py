@@ -121,11 +121,11 @@ class CarryingAction(KitAction):
         asked = json.dumps({"check": self.check_mode, "activate": list(activate), "files": files})
         done = self._low_level_execute_command(program, in_data=asked.encode())
         if done["rc"] == host_files.REFUSED:
-            names = " or ".join(file["dest"] for file in files if file["state"] == "file")
+            names = " or ".join(file["dest"] for file in files if file["state"] != "directory")
             raise KitError(
                 f"what was written could not be taken into use, and was put back as it stood: {shlex.join(activate)}",
                 seen=done["stderr"].strip()[-600:],
-                next=f"unless that is about {names}, mend the file it names; else report it to the kit's makers",
+                next=f"if that names another file than {names}, mend that file; else report it to the kit's makers",
                 site=self.site,
             )
         if done["rc"] != 0:

@@ -336,7 +336,8 @@ def test_a_configuration_that_nginx_refuses_is_taken_back(edge_site: EdgeSite) -
     before = edge_site.on("edge", "cat /etc/nginx/conf.d/qbo-kit.conf")
     run = edge_site.roles("reverse_proxy", reverse_proxy_upstream="http://10.0.0.1:99999")
     assert run.code != 0
-    assert "what it serves was left as it was" in run.flat, run.text
+    assert "could not be taken into use, and was put back as it stood: sh -c 'nginx -t -q && " in run.flat, run.text
+    assert "seen: " in run.flat.partition("put back")[2].partition("invalid port in upstream")[0], run.text
     assert (
         edge_site.on("edge", "cat /etc/nginx/conf.d/qbo-kit.conf; nginx -t -q; ls /etc/nginx/conf.d") == f"{before}\nqbo-kit.conf"
     )
