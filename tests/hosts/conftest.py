@@ -56,7 +56,6 @@ def pytest_configure(config: pytest.Config) -> None:
 
     As a check for monitoring it must not call OK what it could not even ask: that is *unknown*, exit code 3.
     """
-    config.addinivalue_line("markers", "each_wanted(argument=heading): runs once for every entry that the site is to have there")
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     if config.getoption("nagios", default=False):
         path = inventory_file(config)

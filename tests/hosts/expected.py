@@ -1,6 +1,7 @@
 """What a site's hosts must look like: ``expectations/*.yml``, read for the variables of one site.
 
-A heading may end in `` where `` and a condition of ``WHERE``: its entries count for such sites only. ``${…}`` is a variable of
+A heading may end in `` where `` and a condition of ``WHERE``, or several with `` and `` between them: its entries count for such
+sites only. ``${…}`` is a variable of
 the site or, where the site does not set it, the role's default. Variables are taken as they are written: one that is made of
 others by ``{{ … }}`` is not computed.
 """
@@ -23,6 +24,10 @@ WHERE: dict[str, Callable[[dict[str, Any]], bool]] = {
     "the router is asked by UPnP": lambda site: site["port_forward_provider"] == "upnp",
     "the record follows the address": lambda site: bool(site["dns_record_follow"]),
     "the certificate is ordered": lambda site: site["certificate_source"] == "acme",
+    "the default server is ours": lambda site: bool(site["reverse_proxy_default_server"]),
+    "the default server of plain http is ours": lambda site: bool(
+        site["reverse_proxy_default_server"] or site["reverse_proxy_pass_through_http"]
+    ),
     "other names are refused": lambda site: not site["reverse_proxy_pass_through_https"],
     "other names are passed on": lambda site: bool(site["reverse_proxy_pass_through_https"]),
 }
@@ -59,7 +64,7 @@ def expected(name: str, heading: str, site: dict[str, Any]) -> list[Any]:
     found = []
     for full, entries in headings(name).items():
         plain, _, condition = full.partition(" where ")
-        if plain == heading and (not condition or WHERE[condition](site)):
+        if plain == heading and all(WHERE[part](site) for part in condition.split(" and ") if part):
             found += [_filled(entry, site) for entry in entries]
     return found
 

@@ -46,19 +46,34 @@ def check_unit(target: Target, name: str) -> None:
     assert found == ["active", "enabled"], name
 
 
+# As roles/reverse_proxy/vars/main.yml has them.
+OURS = ("/etc/nginx/conf.d/qbo-kit.conf", "/etc/nginx/modules-enabled/90-qbo-kit-stream.conf")
+DEFAULT = re.compile(r"(80|443)\b.*default_server")
+
+
+def in_the_way(block: dict[str, Any], site: dict[str, Any]) -> bool:
+    """Whether somebody else's server block takes the site's visitors, or those of other names that are not left to it."""
+    takes_others = any(DEFAULT.search(at) for at in block["listen"])
+    return site["site_fqdn"] in block["names"] or (takes_others and bool(site["reverse_proxy_default_server"]))
+
+
 def test_only_the_expected_sockets_can_be_reached(edge: Target) -> None:
     """Whatever listens beyond loopback is listed; nothing else does."""
     found = {(m["port"], m["program"], m["address"]) for m in LISTENER.finditer(edge.run("ss -Htlnp"))}
     reachable = {(int(port), program) for port, program, address in found if not address.startswith(("127.", "[::1]"))}
-    assert reachable == {(entry["port"], entry["program"]) for entry in wanted("reachable", edge.site)}
+    expected_ones = {(entry["port"], entry["program"]) for entry in wanted("reachable", edge.site)}
+    named = {int(port) for port in edge.site.get("verify_open_ports", [])}
+    more = {(port, program) for port, program in reachable if program != "nginx" and port not in named}
+    assert (expected_ones - reachable, more - expected_ones) == (set(), set())
 
 
 def test_nginx_serves_exactly_the_expected_names(edge: Target) -> None:
-    """No server block of somebody else answers in the site's name, and none of ours is missing."""
-    reader = nginx_reader()
-    found = reader.servers_of_dump(edge.run("nginx -T 2>/dev/null"))
-    seen = {(tuple(block["names"]), tuple(at for at in block["listen"] if not at.startswith("["))) for block in found}
+    """None of our server blocks is missing or too many, and none of somebody else answers in the site's name."""
+    found = nginx_reader().servers_of_dump(edge.run("nginx -T 2>/dev/null"))
+    ours = [block for block in found if block["file"] in OURS]
+    seen = {(tuple(block["names"]), tuple(at for at in block["listen"] if not at.startswith("["))) for block in ours}
     assert seen == {(tuple(block["names"]), tuple(block["listen"])) for block in wanted("servers", edge.site)}
+    assert [block for block in found if block not in ours and in_the_way(block, edge.site)] == []
 
 
 def test_nginx_runs_the_configuration_that_lies_there(edge: Target) -> None:

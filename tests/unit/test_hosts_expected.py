@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from tests.hosts import test_edge, test_router
 from tests.hosts.expected import ROLES, WHERE, expected, headings, variables
 
 TOP = Path(__file__).parents[2]
@@ -87,8 +91,109 @@ def test_other_names_are_refused_or_passed_on_through_the_sites_own_ports() -> N
     assert "9022" not in str(wanted("edge", "servers"))
 
 
+@pytest.mark.parametrize(
+    ("given", "defaults"),
+    [
+        ({}, {"80 default_server", "443 ssl default_server"}),
+        ({"reverse_proxy_default_server": False}, set()),
+        ({"reverse_proxy_default_server": False, "reverse_proxy_pass_through_http": "10.1.2.4:80"}, {"80 default_server"}),
+        (
+            {"reverse_proxy_pass_through_https": "10.1.2.4:443"},
+            {"80 default_server", "127.0.0.1:8022 ssl proxy_protocol default_server"},
+        ),
+        ({"reverse_proxy_pass_through_https": "10.1.2.4:443", "reverse_proxy_default_server": False}, set()),
+    ],
+    ids=str,
+)
+def test_a_default_server_is_expected_where_the_site_has_one_of_ours(given: dict[str, Any], defaults: set[str]) -> None:
+    listens = {at for entry in wanted("edge", "servers", **given) for at in entry["listen"]}
+    assert {at for at in listens if at.endswith("default_server")} == defaults
+
+
+class Host:
+    """A host that gives one answer to everything, in its part for a site."""
+
+    def __init__(self, answer: str, **given: Any) -> None:
+        self.answer, self.site = answer, variables({**GIVEN, **given})
+
+    def run(self, _command: str, *_arguments: str) -> str:
+        return self.answer
+
+
+NGINX = """# configuration file /etc/nginx/conf.d/qbo-kit.conf:
+server {{ listen 80; listen [::]:80; server_name qbo.acme-lifts.com; }}
+server {{ listen 443 ssl; server_name qbo.acme-lifts.com; }}
+{ours}
+# configuration file /etc/nginx/sites-enabled/intranet:
+{theirs}
+"""
+DEFAULTS = "server { listen 80 default_server; server_name _; } server { listen 443 ssl default_server; server_name _; }"
+INTRANET = "server { listen 443 ssl; server_name intranet.acme-lifts.com; }"
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "given", "sound"),
+    [
+        (DEFAULTS, "", {}, True),
+        (DEFAULTS, INTRANET, {}, True),
+        (DEFAULTS, INTRANET.replace("intranet", "qbo"), {}, False),
+        (DEFAULTS, INTRANET.replace("443 ssl", "11.22.33.44:443 ssl default_server"), {}, False),
+        ("", "", {}, False),
+        ("", DEFAULTS, {"reverse_proxy_default_server": False}, True),
+        (DEFAULTS, "", {"reverse_proxy_default_server": False}, False),
+        (DEFAULTS + INTRANET, "", {}, False),
+    ],
+)
+def test_nginx_of_a_host_that_serves_something_else_too(ours: str, theirs: str, given: dict[str, Any], sound: bool) -> None:
+    host = Host(NGINX.format(ours=ours, theirs=theirs), **given)
+    agrees(lambda: test_edge.test_nginx_serves_exactly_the_expected_names(host), sound)  # type: ignore[arg-type]
+
+
+SOCKETS = """LISTEN 0 128 0.0.0.0:22 0.0.0.0:* users:(("sshd",pid=1,fd=3))
+LISTEN 0 128 *:80 *:* users:(("nginx",pid=2,fd=3))
+LISTEN 0 128 *:443 *:* users:(("nginx",pid=2,fd=4))
+"""
+
+
+@pytest.mark.parametrize(
+    ("more", "given", "sound"),
+    [
+        ("", {}, True),
+        ('LISTEN 0 128 *:8080 *:* users:(("nginx",pid=2,fd=5))\n', {}, True),
+        ('LISTEN 0 128 *:25 *:* users:(("master",pid=3,fd=5))\n', {}, False),
+        ('LISTEN 0 128 *:25 *:* users:(("master",pid=3,fd=5))\n', {"verify_open_ports": [25, 80, 443]}, True),
+    ],
+)
+def test_sockets_of_a_host_that_serves_something_else_too(more: str, given: dict[str, Any], sound: bool) -> None:
+    host = Host(SOCKETS + more, **given)
+    agrees(lambda: test_edge.test_only_the_expected_sockets_can_be_reached(host), sound)  # type: ignore[arg-type]
+
+
+def rule(port: int, to: str, **more: Any) -> dict[str, Any]:
+    """A rule of somebody's table, as nft lists it; with a comment one of ours."""
+    match = [{"op": "==", "left": {"payload": {"protocol": "tcp", "field": "dport"}}, "right": port}]
+    if more:
+        match.append({"op": "==", "left": {"fib": {"result": "type", "flags": ["daddr"]}}, "right": "local"})
+    place = {"family": "ip", "table": "qbo_kit" if more else "office", "chain": "prerouting"}
+    return {"rule": {**place, **more, "expr": [*({"match": m} for m in match), {"dnat": {"addr": to, "port": port}}]}}
+
+
+@pytest.mark.parametrize(("port", "to", "sound"), [(443, "10.1.2.3", True), (443, "10.1.2.99", False), (444, "10.1.2.3", False)])
+def test_a_forward_that_somebody_elses_rule_makes_is_not_missed(port: int, to: str, sound: bool) -> None:
+    listing = json.dumps({"nftables": [rule(80, "10.1.2.3", comment="qbokit:acme"), rule(port, to)]})
+    host = Host(listing, port_forward_wan_interface="wan", port_forward_external_address="")
+    agrees(lambda: test_router.test_exactly_the_expected_ports_are_forwarded(host), sound)  # type: ignore[arg-type]
+
+
+def agrees(test: Callable[[], None], sound: bool) -> None:
+    """A test of the suite passes on what is sound, and fails on what is not."""
+    with nullcontext() if sound else pytest.raises(AssertionError):
+        test()
+
+
 def test_every_condition_is_used_and_every_variable_is_known() -> None:
-    used = {heading.partition(" where ")[2] for name in FILES for heading in headings(name)} - {""}
+    conditions = (heading.partition(" where ")[2] for name in FILES for heading in headings(name))
+    used = {part for condition in conditions for part in condition.split(" and ")} - {""}
     assert used == set(WHERE)
     for name, value in WHERE.items():
         assert isinstance(value(variables(GIVEN)), bool), name
