@@ -33,7 +33,6 @@ USAGE = """usage: ./kit COMMAND [ARGUMENTS]
   bench pages                 how fast the Intuit look-alike itself is
   bench visitors              how long a callback waits while others block the door
   bench provision             measure a site's first and second run, task by task
-  bench cut                   the whole guide with each run cut off after its first change
   docs                        write the generated parts of docs/ anew
 """
 
@@ -88,7 +87,6 @@ BENCHES = {
     "kills": "tests.bench.kills",
     "machine": "tests.bench.machine",
     "provision": "tests.bench.provision",
-    "cut": "tests.bench.cut",
 }
 
 
