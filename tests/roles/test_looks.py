@@ -102,7 +102,7 @@ def test_preflight_prints_the_checklist_and_stops_before_any_change(blind: Contr
     given = {"port_forward_provider": "routeros", "port_forward_api_url": "https://127.0.0.1:1"}
     run = blind.role("preflight", preflight_address="100.64.1.2", preflight_checklist={"migrated_from_desktop": True}, **given)
     assert run.code == 2
-    assert unasked(blind) == "the router could not be asked: the router's password cannot be read: no file is named"
+    assert unasked(blind) == "the router could not be asked: no file with the router's password is named"
     assert "done QuickBooks Desktop is migrated to QuickBooks Online (said by a person" in run.flat
     assert "missing Miracle Service knows and will change the accounting connection (nobody has said so yet)" in run.flat
     assert "missing Ports 80 and 443 are forwarded (the step port_forward has not run)" in run.flat
