@@ -1,11 +1,11 @@
-"""Refuse a site whose ``site_*`` variables are missing or misspelt, before any role begins.
+"""Refuse a site whose ``site_*`` variables are missing or misspelt, before any role begins; say how far it is.
 
 The first task of every playbook::
 
     - name: Refuse a site with missing or misspelt names
       kit_site:
 
-Changes nothing; works in check mode.
+Changes nothing; works in check mode. Published: ``kit_connected``, whether the site's last ``connect`` found it connected.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import difflib
 from typing import Any
 
+from qbo_sync.edge import state
 from qbo_sync.edge.action import SITE_VARIABLES, KitAction
 from qbo_sync.errors import UsageError
 
@@ -36,4 +37,6 @@ class ActionModule(KitAction):
                 next=f"mend inventory/group_vars/site_{self.site}/main.yml; roles/README.md lists them all. Nothing was changed",
                 site=self.site,
             )
-        return {"changed": False}
+        steps = state.read(self.store / "state.json").get(self.site, {})
+        connected = steps.get("connect", {}).get("state") == "done"
+        return {"changed": False, "ansible_facts": {"kit_connected": connected}}

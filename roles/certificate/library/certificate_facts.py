@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import ssl
@@ -35,8 +36,8 @@ RETURN = """
 facts: {description: what was seen, type: dict, returned: always}
 """
 
-# Before its unit is there, systemd refuses to be asked about it, in check mode too.
-TIMER = Path("/etc/systemd/system/qbo-kit-certbot.timer")
+# What a person types: that, or what it leads to.
+CALLED = "/usr/local/bin/certbot"
 
 
 def openssl(path: Path, *options: str) -> str:
@@ -97,8 +98,8 @@ def look(name: str, directory: Path, config_dir: Path, folder: str = "", store: 
         "pfx": written_pfx(store / f"{name}.json"),
         "own_directory": directory.is_dir() and not directory.is_symlink(),
         "other_certbot": bool(shutil.which("certbot", path="/usr/sbin:/usr/bin:/sbin:/bin")),
+        "called": os.path.realpath(CALLED),
         "nginx": bool(shutil.which("nginx")),
-        "timer": TIMER.is_file(),
     }
 
 

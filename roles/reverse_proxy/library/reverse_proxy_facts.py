@@ -128,7 +128,6 @@ def look(own: list[str], certificate_directory: str, placeholder: str, checksum_
         "default_site": package_file_state(checksum_of, md5),
         "certificate": Path(certificate_directory, "fullchain.pem").exists(),
         "placeholder": Path(placeholder, "fullchain.pem").exists(),
-        "service": all(run("systemctl", "--quiet", asked, "nginx")[0] == 0 for asked in ("is-enabled", "is-active")),
     }
 
 
