@@ -179,13 +179,15 @@ class Limits(_Section):
 class Edge(_Section):
     """The way to the secure address, for ``doctor`` on the edge host; the role qbo_sync writes it from the site's names.
 
-    ``acme_directory`` is the CA that issues the certificate, ``acme_ca_file`` what its own web server is trusted by.
+    ``ttl`` is the record's, in seconds. ``acme_directory`` is the CA that issues the certificate, ``acme_ca_file`` what its own
+    web server is trusted by.
     """
 
     fqdn: str
     zone: str
     address: str
     lan_address: str
+    ttl: int = 3600
     resolver: str = ""
     nameservers: tuple[str, ...] = ()
     acme_directory: str = "https://acme-v02.api.letsencrypt.org/directory"

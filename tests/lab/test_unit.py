@@ -9,7 +9,9 @@ from tests.playbooks import Run, ansible_playbook
 
 UNIT = "kit-test.service"
 FILE = f"/etc/systemd/system/{UNIT}"
-WRITE = rf"printf '[Service]\nExecStart=/bin/sleep 600\n[Install]\nWantedBy=multi-user.target\n' > {FILE}; systemctl daemon-reload"
+WRITE = (
+    rf"printf '[Service]\nExecStart=/bin/sleep 600\n[Install]\nWantedBy=multi-user.target\n' > {FILE}; systemctl daemon-reload"
+)
 REMOVE = f"systemctl disable --now {UNIT} 2>/dev/null; rm -f {FILE}; systemctl daemon-reload"
 
 

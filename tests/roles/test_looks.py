@@ -7,21 +7,15 @@ import resource
 import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
-import dns.flags
-import dns.message
-import dns.rcode
-import dns.rdatatype
-import dns.rrset
 import pytest
 import yaml
 
 from qbo_sync.edge.preflight.checklist import QUESTIONS
+from tests.name_server import name_server
 from tests.playbooks import TOP
 from tests.roles.conftest import SITE, Control
 
@@ -36,47 +30,10 @@ def plugin(path: str) -> ModuleType:
     return module
 
 
-def answer(question: bytes, records: dict[str, str]) -> bytes:
-    """The answer with the record, ``TTL TYPE DATA``, that stands at the name; REFUSED where there are none at all."""
-    asked = dns.message.from_wire(question)
-    reply = dns.message.make_response(asked)
-    reply.set_rcode(dns.rcode.NOERROR if records else dns.rcode.REFUSED)
-    reply.flags |= dns.flags.AA
-    (wanted,) = asked.question
-    if record := records.get(wanted.name.to_text(omit_final_dot=True)):
-        ttl, rdtype, data = record.split(maxsplit=2)
-        if rdtype in ("CNAME", dns.rdatatype.to_text(wanted.rdtype)):
-            reply.answer.append(dns.rrset.from_text(wanted.name, int(ttl), "IN", rdtype, data))
-    return reply.to_wire()
-
-
-@contextmanager
-def name_server(**records: str) -> Iterator[str]:
-    """A name server that knows these records, by host name in the site's zone; without any it refuses every question."""
-    known = {f"{name}.{SITE['site_zone']}": record for name, record in records.items()}
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
-        server.bind(("127.0.0.1", 0))
-
-        def serve() -> None:
-            while True:
-                question, asker = server.recvfrom(4096)
-                if question == b"end":
-                    return
-                server.sendto(answer(question, known), asker)
-
-        thread = threading.Thread(target=serve)
-        thread.start()
-        try:
-            yield f"127.0.0.1:{server.getsockname()[1]}"
-        finally:
-            server.sendto(b"end", server.getsockname())
-            thread.join()
-
-
 @pytest.fixture
 def refusing() -> Iterator[str]:
     """A name server that refuses every question, at once."""
-    with name_server() as at:
+    with name_server(SITE["site_zone"]) as at:
         yield at
 
 
@@ -146,7 +103,7 @@ def test_preflight_knows_the_sites_other_cas_and_its_limits(blind: Control) -> N
 def test_what_dns_record_will_replace_does_not_stop_preflight(blind: Control, record: str, check: str) -> None:
     """Its remedy says to set dns_record_adopt: then it has to let the site go on."""
     given = {"preflight_address": "100.64.1.2", "port_forward_provider": "manual"}
-    with name_server(qbo=record) as at:
+    with name_server(SITE["site_zone"], qbo=record) as at:
         blind.role("preflight", **given, preflight_nameservers=[at], preflight_resolver=at)
         assert checks(blind)[check]["severity"] == "error"
         blind.role("preflight", dns_record_adopt=True)
@@ -155,7 +112,7 @@ def test_what_dns_record_will_replace_does_not_stop_preflight(blind: Control, re
 
 def test_preflight_takes_the_sites_own_ttl_for_the_right_one(blind: Control) -> None:
     blind.variables |= {"preflight_address": "100.64.1.2", "port_forward_provider": "manual"}
-    with name_server(qbo="300 A 100.64.1.2") as at:
+    with name_server(SITE["site_zone"], qbo="300 A 100.64.1.2") as at:
         blind.role("preflight", preflight_nameservers=[at], preflight_resolver=at)
         assert (checks(blind)["P13"]["severity"], checks(blind)["P13"]["seen"]) == ("warn", "TTL 300")
         blind.role("preflight", dns_record_ttl=300)

@@ -48,6 +48,7 @@ def examine(site: Site, edge: config.Edge, said: Mapping[str, bool | None]) -> t
         str(edge.acme_ca_file or ""),
         challenge="dns-01" if over_dns else "http-01",
         ports=(443,) if over_dns else PORTS,
+        ttl=edge.ttl,
         brought=kept.get("source") == "files",
         host=host,
     )

@@ -10,6 +10,7 @@ import pytest
 
 from qbo_sync import config
 from qbo_sync.switch.steps import network
+from tests.name_server import name_server
 
 EDGE = config.Edge(
     fqdn="qbo.firm.local",
@@ -29,3 +30,15 @@ def test_a_bought_certificate_asks_nothing_of_a_ca(
     site: Any = SimpleNamespace(store=SimpleNamespace(directory=tmp_path), settings=SimpleNamespace(site="acme"))
     _, checks = network.examine(site, EDGE, {})
     assert ({"P21", "P22"} <= {check.id for check in checks}) is asked
+
+
+@pytest.mark.parametrize(("ttl", "severity"), [(300, "ok"), (3600, "warn")])
+def test_the_ttl_is_judged_by_the_one_the_site_wants(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ttl: int, severity: str
+) -> None:
+    monkeypatch.setattr(network, "STORE", tmp_path)
+    site: Any = SimpleNamespace(store=SimpleNamespace(directory=tmp_path), settings=SimpleNamespace(site="acme"))
+    with name_server("acme-lifts.com", qbo=f"300 A {EDGE.address}") as at:
+        asked = {"fqdn": "qbo.acme-lifts.com", "zone": "acme-lifts.com", "nameservers": (at,), "resolver": at, "ttl": ttl}
+        _, checks = network.examine(site, EDGE.model_copy(update=asked), {})
+    assert [(check.severity, check.seen) for check in checks if check.id == "P13"] == [(severity, "TTL 300")]
