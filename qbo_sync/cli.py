@@ -1,4 +1,8 @@
-"""The command line: parses, calls a step, prints and keeps its report."""
+"""The command line: parses, calls a step, prints and keeps its report.
+
+What only some commands need is imported where they need it; the packages named at the top import their modules the same way. So a
+command starts without the libraries of the others, and ``--help`` with none of them.
+"""
 
 from __future__ import annotations
 
@@ -9,21 +13,23 @@ import time
 import traceback
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from secrets import token_urlsafe
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from rich.console import Console
 
-from qbo_sync import __version__, config, report
+from qbo_sync import __version__, intuit, report, web
 from qbo_sync.errors import KitError, UsageError, Waiting
-from qbo_sync.intuit import Connection, GrantState, authorize, connect_url, invitation_url
 from qbo_sync.switch import steps
-from qbo_sync.switch.model import Answer
-from qbo_sync.switch.steps import Outcome, Site
-from qbo_sync.web import serve as serve_pages
-from qbo_sync.web import serve_until
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from qbo_sync.intuit import Connection
+    from qbo_sync.switch.model import Answer
+    from qbo_sync.switch.steps import Outcome, Site
 
 EXIT_CODES = {"ok": 0, "failed": 1, "usage": 2, "attention": 3, "blocked": 4, "waiting": 5, "reconnect": 6, "unreachable": 7}
 
@@ -45,10 +51,17 @@ class Call:
 
     def site(self) -> Site:
         """The site, its settings checked."""
-        return Site(config.load(self.config_file))
+        from qbo_sync import config
+
+        return steps.Site(config.load(self.config_file))
 
 
-errors = Console(stderr=True, soft_wrap=True)
+@cache
+def errors() -> Console:
+    """Where a person is told what is no answer."""
+    from rich.console import Console
+
+    return Console(stderr=True, soft_wrap=True)
 
 
 @app.callback()
@@ -71,13 +84,13 @@ def run(context: typer.Context, command: str, step: Callable[[Site], Outcome]) -
         outcome = step(site)
     except KitError as error:
         error.site = error.site or (site.settings.site if site else call.config_file.stem)
-        outcome = Outcome(_from_error(command, error))
+        outcome = steps.Outcome(_from_error(command, error))
         if not call.json:
-            errors.print(str(error), style="bold red" if error.exit_code in (1, 2) else "bold", markup=False, highlight=False)
+            errors().print(str(error), style="bold red" if error.exit_code in (1, 2) else "bold", markup=False, highlight=False)
     except KeyboardInterrupt:
-        outcome = Outcome(_interrupted(command, call))
+        outcome = steps.Outcome(_interrupted(command, call))
     except Exception as error:
-        outcome = Outcome(_unexpected(command, call, site, error))
+        outcome = steps.Outcome(_unexpected(command, call, site, error))
     answer = outcome.answer
     answer.seconds = round(time.monotonic() - began, 3)
     if site is not None:
@@ -92,6 +105,8 @@ def _print(call: Call, outcome: Outcome) -> None:
     if call.json:
         sys.stdout.write(report.document(outcome.answer) + "\n")
     elif outcome.answer.items or outcome.answer.lines or outcome.answer.summary:
+        from rich.console import Console
+
         report.show(outcome.answer, findings=outcome.findings, rows=outcome.rows, console=Console())
 
 
@@ -115,7 +130,7 @@ def _keep(site: Site, outcome: Outcome) -> None:
 
 
 def _from_error(command: str, error: KitError) -> Answer:
-    answer = Answer(command, error.site, outcome=error.outcome, next=error.next)
+    answer = steps.Answer(command, error.site, outcome=error.outcome, next=error.next)
     answer.items = [{"id": type(error).__name__, "kind": "error", "result": error.what, "qbo": error.seen, "remedy": error.next}]
     if isinstance(error, Waiting):
         answer.summary = {"waiting_for": error.who}
@@ -124,15 +139,15 @@ def _from_error(command: str, error: KitError) -> Answer:
 
 def _interrupted(command: str, call: Call) -> Answer:
     next_step = f"run it again: qbo-sync {command}"
-    errors.print(f"{call.config_file.stem}: {command} was stopped; nothing is half written", markup=False)
-    errors.print(f"  next: {next_step}", markup=False)
-    return Answer(command, call.config_file.stem, outcome="failed", next=next_step)
+    errors().print(f"{call.config_file.stem}: {command} was stopped; nothing is half written", markup=False)
+    errors().print(f"  next: {next_step}", markup=False)
+    return steps.Answer(command, call.config_file.stem, outcome="failed", next=next_step)
 
 
 def _unexpected(command: str, call: Call, site: Site | None, error: Exception) -> Answer:
     name = site.settings.site if site else call.config_file.stem
     frames = [f"{Path(f.filename).name}:{f.lineno} in {f.name}" for f in traceback.extract_tb(error.__traceback__)]
-    answer = Answer(command, name, outcome="failed", next="send the report file to whoever maintains this kit")
+    answer = steps.Answer(command, name, outcome="failed", next="send the report file to whoever maintains this kit")
     answer.items = [
         {"id": type(error).__name__, "kind": "error", "result": "a fault of our own", "qbo": frames[-1] if frames else ""}
     ]
@@ -143,8 +158,8 @@ def _unexpected(command: str, call: Call, site: Site | None, error: Exception) -
         path.write_text("\n".join([f"qbo-sync {__version__} {command}", type(error).__name__, *frames, ""]), encoding="utf-8")
         answer.report = {"text": str(path)}
     if not call.json:
-        errors.print(f"{name}: {command} failed by a fault of our own ({type(error).__name__})", style="bold red", markup=False)
-        errors.print(f"  next: send {answer.report.get('text', 'this message')} to whoever maintains this kit", markup=False)
+        errors().print(f"{name}: {command} failed by a fault of our own ({type(error).__name__})", style="bold red", markup=False)
+        errors().print(f"  next: send {answer.report.get('text', 'this message')} to whoever maintains this kit", markup=False)
     return answer
 
 
@@ -173,13 +188,15 @@ def connect(
     """Authorise reading the QBO company. Nothing is compared or sent yet."""
 
     def step(site: Site) -> Outcome:
-        connection = Connection(site.settings)
+        connection = intuit.Connection(site.settings)
         if refresh_token_file:
             if not realm:
                 raise UsageError("a refresh token needs its company", next="add --realm with the company's number")
+            from qbo_sync import config
+
             token = config.read_secret(refresh_token_file, "refresh token")
             connection.adopt(realm, token, allow_other=allow_other_company)
-        elif connection.state() in (GrantState.disconnected, GrantState.reconnect_needed):
+        elif connection.state() in (intuit.GrantState.disconnected, intuit.GrantState.reconnect_needed):
             if allow_other_company:
                 connection.store.unbind()
             _ask_for_consent(site, connection, listen)
@@ -189,17 +206,17 @@ def connect(
         answer = site.answer("connect", summary={"realm": grant.realm, "company": grant.company})
         answer.lines = [f"connected to {grant.company or 'the company'} (realm {grant.realm})"]
         answer.next = "run: qbo-sync audit"
-        return Outcome(answer)
+        return steps.Outcome(answer)
 
     run(context, "connect", step)
 
 
 def _ask_for_consent(site: Site, connection: Connection, listen: bool) -> None:
     never = connection.store.bound_realm() is None
-    page = invitation_url(site.settings, connection.store.invite()) if never else connect_url(site.settings)
+    page = intuit.invitation_url(site.settings, connection.store.invite()) if never else intuit.connect_url(site.settings)
     if listen:
-        errors.print(f"open {page} in a browser and choose Connect", markup=False)
-        serve_until(site.settings, lambda: connection.state() is GrantState.connected)
+        errors().print(f"open {page} in a browser and choose Connect", markup=False)
+        web.serve_until(site.settings, lambda: connection.state() is intuit.GrantState.connected)
         return
     if site.settings.web.public_url:
         raise Waiting(
@@ -208,13 +225,13 @@ def _ask_for_consent(site: Site, connection: Connection, listen: bool) -> None:
             next=f"open {page} and choose Connect" + (" (this link is good for 72 hours and one company)" if never else ""),
         )
     browser = token_urlsafe(16)
-    errors.print("open this address in a browser and give consent:", markup=False)
-    errors.print(connection.begin(browser), markup=False)
-    errors.print("then paste the address the browser ended at, and press Enter:", markup=False)
+    errors().print("open this address in a browser and give consent:", markup=False)
+    errors().print(connection.begin(browser), markup=False)
+    errors().print("then paste the address the browser ended at, and press Enter:", markup=False)
     callback = sys.stdin.readline().strip()
     if not callback:
         raise Waiting("no address was pasted", who="a QuickBooks administrator", next="run qbo-sync connect again")
-    authorize(connection, callback, browser=browser)
+    intuit.authorize(connection, callback, browser=browser)
 
 
 @app.command()
@@ -222,8 +239,8 @@ def disconnect(context: typer.Context) -> None:
     """Give the grant back to Intuit and forget it."""
 
     def step(site: Site) -> Outcome:
-        Connection(site.settings).revoke()
-        return Outcome(site.answer("disconnect", lines=["disconnected; the grant was given back to Intuit"]))
+        intuit.Connection(site.settings).revoke()
+        return steps.Outcome(site.answer("disconnect", lines=["disconnected; the grant was given back to Intuit"]))
 
     run(context, "disconnect", step)
 
@@ -258,7 +275,7 @@ def _ticks(file: Path) -> list[dict[str, str]]:
 
 def _counted(done: int, of: int) -> None:
     if done % 25 == 0 or done == of:
-        errors.print(f"  {done} of {of}", markup=False, highlight=False)
+        errors().print(f"  {done} of {of}", markup=False, highlight=False)
 
 
 @profile_app.command("check")
@@ -346,7 +363,7 @@ def import_(
         raise typer.BadParameter("--plan and --replan exclude each other")
 
     def step(site: Site) -> Outcome:
-        with report.Bar(errors) as bar:
+        with report.Bar(errors()) as bar:
             return steps.import_(site, plan_id, replan=replan, begin=bar.begin, progress=bar.wrote)
 
     run(context, "import", step)
@@ -399,11 +416,13 @@ def export_state(context: typer.Context) -> None:
 @app.command()
 def serve(context: typer.Context) -> None:
     """Serve the site's pages behind the reverse proxy, use the connection once a day, read what webhooks tell of."""
+    from qbo_sync import config
+
     call: Call = context.obj
     try:
-        serve_pages(config.load(call.config_file))
+        web.serve(config.load(call.config_file))
     except KitError as error:
-        errors.print(str(error), style="bold red", markup=False)
+        errors().print(str(error), style="bold red", markup=False)
         raise typer.Exit(error.exit_code) from error
 
 

@@ -25,10 +25,12 @@ from qbo_sync.config import Settings
 from qbo_sync.errors import IntuitFault
 from qbo_sync.intuit import changes, faults, lists, query
 from qbo_sync.intuit.changes import Changes
-from qbo_sync.intuit.http import WORKERS, Answer, Counters, Http, Sleep, leave_signals_to_others
+from qbo_sync.intuit.counters import Counters
+from qbo_sync.intuit.http import WORKERS, Answer, Http, Sleep, leave_signals_to_others
 from qbo_sync.intuit.lists import Page, Pending, Progress, Reply, Service
-from qbo_sync.intuit.oauth import MINOR_VERSION, Connection, connect_url
+from qbo_sync.intuit.oauth import MINOR_VERSION, Connection
 from qbo_sync.intuit.pace import Pacer
+from qbo_sync.intuit.pages import connect_url
 from qbo_sync.intuit.query import Active
 from qbo_sync.intuit.tokens import Clock, utc_now
 from qbo_sync.intuit.usage import Usage

@@ -10,10 +10,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 from urllib.parse import urlsplit
 
 import requests
@@ -22,6 +22,7 @@ import urllib3
 from qbo_sync.config import Settings, is_loopback
 from qbo_sync.errors import IntuitFault, Unreachable
 from qbo_sync.intuit import faults, transport
+from qbo_sync.intuit.counters import Counters
 
 log = logging.getLogger("qbo_sync.intuit")
 
@@ -36,35 +37,7 @@ _HELD_BACK = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
 WORKERS = 8
 
 Sleep = Callable[[float], object]
-_counting = threading.Lock()
 _held_back = threading.local()
-
-
-@dataclass
-class Counters:
-    """What a run has asked of Intuit. ``metered`` counts successful reads: those are what Intuit bills (facts 2.11).
-
-    A batch of queries is one of them; ``metered_by_query`` counts each of its queries, since how Intuit meters a batch is not
-    documented.
-    """
-
-    made: int = 0
-    metered: int = 0
-    metered_by_query: int = 0
-    throttled: int = 0
-    retried: int = 0
-    rows: int = 0
-    waited_s: float = 0.0
-
-    def add(self, **more: float) -> None:
-        """Count; several threads may."""
-        with _counting:
-            for name, number in more.items():
-                setattr(self, name, getattr(self, name) + number)
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)

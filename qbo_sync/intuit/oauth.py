@@ -7,21 +7,17 @@ make the answer durable, and only then use it. A crash at any point leaves a usa
 from __future__ import annotations
 
 import base64
-import io
-import logging
 import re
 import secrets
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 import requests
-from oauthlib.oauth2 import OAuth2Error
-from requests_oauthlib import OAuth2Session
 
 from qbo_sync.config import Settings, check_service_address, read_secret
 from qbo_sync.errors import Blocked, IntuitFault, KitError, ReconnectNeeded, UsageError, Waiting
@@ -29,7 +25,11 @@ from qbo_sync.intuit import faults
 from qbo_sync.intuit.files import forget_snapshot
 from qbo_sync.intuit.http import Answer, Http, undisturbed
 from qbo_sync.intuit.pace import Pacer
+from qbo_sync.intuit.pages import connect_url
 from qbo_sync.intuit.tokens import Authorization, Clock, Grant, GrantState, TokenStore, utc_now
+
+if TYPE_CHECKING:
+    from qbo_sync.intuit.session import OAuth2Error, Session
 
 SCOPE = ["com.intuit.quickbooks.accounting"]
 MINOR_VERSION = "75"
@@ -38,9 +38,6 @@ _AHEAD = timedelta(minutes=5)
 _DOCUMENT_LIFE_S = 86_400.0
 _CALLBACK_BYTES = 4096
 _LONGEST = {"code": 512, "state": 128, "realmId": 20, "error": 64, "error_description": 1024}
-
-# At DEBUG this library writes bodies and headers with every token in them.
-logging.getLogger("requests_oauthlib.oauth2_session").setLevel(logging.INFO)
 
 
 class CallbackRefused(UsageError):
@@ -53,17 +50,6 @@ class ConsentDeclined(Waiting):
 
 class WrongCompany(Blocked):
     """The company chosen on the consent page is not this site's."""
-
-
-def connect_url(settings: Settings) -> str:
-    """The page where a person connects the site."""
-    base = settings.web.public_url.rstrip("/")
-    return f"{base}/qbo/connect" if base else settings.intuit.redirect_uri.removesuffix("/callback") + "/connect"
-
-
-def invitation_url(settings: Settings, invitation: str) -> str:
-    """The Connect page for the first connection of a site."""
-    return f"{connect_url(settings)}?invitation={invitation}"
 
 
 class Connection:
@@ -236,6 +222,8 @@ class Connection:
         )
 
     def _token(self, what: str, kind: Literal["authorization_code", "refresh_token"], value: str) -> Mapping[str, Any]:
+        from qbo_sync.intuit.session import OAuth2Error
+
         session = self._session(what)
         url = session.shown(self._endpoint("token_endpoint"))
         auth = requests.auth.HTTPBasicAuth(self.settings.intuit.client_id, self._client_secret())
@@ -292,8 +280,10 @@ class Connection:
     def _client_secret(self) -> str:
         return read_secret(self.settings.intuit.client_secret_file, "client secret of the Intuit app")
 
-    def _session(self, what: str, scope: list[str] | None = None) -> _Session:
-        return _Session(
+    def _session(self, what: str, scope: list[str] | None = None) -> Session:
+        from qbo_sync.intuit.session import Session
+
+        return Session(
             self._http,
             what,
             plain=not self.settings.intuit.discovery_url.startswith("https:"),
@@ -389,58 +379,6 @@ def parse_callback(callback: str) -> dict[str, str]:
 
 class _InvalidGrant(KitError):
     """Intuit refused the refresh token."""
-
-
-class _Session(OAuth2Session):
-    """requests-oauthlib, speaking through our own patient transport.
-
-    It refuses http even to this machine unless an environment variable allows it for every connection of the process. So it
-    is shown https addresses, and the real scheme, which the settings have checked, is put back when the request is sent.
-    """
-
-    def __init__(self, http: Http, what: str, *, plain: bool, **values: Any) -> None:
-        super().__init__(**values)
-        self._transport = http
-        self._what = what
-        self._plain = plain
-
-    def shown(self, url: str) -> str:
-        """An address as the library wants to see it."""
-        return "https:" + url.removeprefix("http:") if self._plain and url.startswith("http:") else url
-
-    def real(self, url: str) -> str:
-        """The address that was meant."""
-        return "http:" + url.removeprefix("https:") if self._plain else url
-
-    def request(  # type: ignore[override]
-        self, method: str, url: str, data: dict[str, str] | None = None, headers: dict[str, str] | None = None, **values: Any
-    ) -> requests.Response:
-        """Send a token request. Raises what :meth:`Http.send` raises."""
-        prepared = requests.Request(method, self.real(url), headers=headers, data=data, auth=values["auth"]).prepare()
-        answer = self._transport.send(
-            method,
-            self.real(url),
-            what=self._what,
-            headers={name: value for name, value in prepared.headers.items() if name != "Content-Length"},
-            data=data,
-        )
-        fault = faults.parse(answer.status, answer.body)
-        if fault is not None and fault.type != "OAuth":
-            raise IntuitFault(
-                f"{self._what}: Intuit did not answer as a token service",
-                status=answer.status,
-                code=fault.code,
-                tid=answer.tid,
-                seen=str(fault),
-                next="run the same command again later",
-            )
-        response = requests.Response()
-        response.status_code = answer.status
-        response.request = prepared
-        response.headers.update(answer.headers)
-        response.raw = io.BytesIO(answer.body)
-        response.encoding = "utf-8"
-        return response
 
 
 def _decoded(answer: Answer, what: str) -> dict[str, Any]:

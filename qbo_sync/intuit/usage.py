@@ -14,8 +14,8 @@ from typing import Any
 
 from qbo_sync.config import Settings
 from qbo_sync.errors import Blocked
+from qbo_sync.intuit.counters import Counters
 from qbo_sync.intuit.files import private_file
-from qbo_sync.intuit.http import Counters
 from qbo_sync.intuit.tokens import Clock, utc_now
 
 log = logging.getLogger("qbo_sync.intuit")

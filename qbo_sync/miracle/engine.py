@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import psycopg
 import sqlalchemy as sa
 from sqlalchemy import Connection, Dialect, Engine, Table, event, exc
 from sqlalchemy.engine import URL, make_url
@@ -181,6 +180,8 @@ def insert_statement(dialect: Dialect, table: Table, columns: Sequence[str], emp
 
 
 def _copy(connection: Connection, statement: str, rows: Sequence[Sequence[Any]]) -> None:
+    import psycopg  # here, since most sites have another database
+
     driver: Any = connection.connection.driver_connection
     try:
         with driver.cursor() as cursor, cursor.copy(statement) as copy:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from qbo_sync.disk import whole_file
-from qbo_sync.report import page, workbook
 from qbo_sync.report.findings import findings_csv
 from qbo_sync.report.words import Story
 from qbo_sync.switch.model import Answer, Finding, PlannedRow
@@ -46,6 +45,9 @@ def write(
     sets them in ``answer.report`` first, so that the JSON file names its sisters. Raises ``OSError`` when the directory can't be
     written.
     """
+    # Here, since a command without a report needs neither Jinja2 nor openpyxl.
+    from qbo_sync.report import page, workbook
+
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     stem = _free_stem(directory, answer.command, made_at)
     paths = {suffix: directory / f"{stem}.{suffix}" for suffix in ("html", "xlsx", "json")}

@@ -10,9 +10,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import openpyxl
-from openpyxl.utils.exceptions import InvalidFileException
-
 from qbo_sync.errors import UsageError
 from qbo_sync.report.safe import unguard, visible
 
@@ -99,6 +96,9 @@ def _decoded(path: Path) -> str:
 
 def _sheets(path: Path, columns: Sequence[str]) -> list[Iterable[_Line]]:
     """The sheets of a workbook that have the columns; a workbook without any is refused."""
+    import openpyxl  # here, since most tables are CSV
+    from openpyxl.utils.exceptions import InvalidFileException
+
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # openpyxl announces what it does not read (themes, extensions); we need only cells

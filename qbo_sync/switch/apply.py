@@ -11,10 +11,9 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from qbo_sync.errors import Blocked
-from qbo_sync.intuit import Page
 from qbo_sync.miracle import Miracle
 from qbo_sync.miracle.database import Chunk, Pending, Run
 from qbo_sync.switch.match import REFERS_TO
@@ -22,6 +21,9 @@ from qbo_sync.switch.model import KIND_OF, QBO_ENTITY, Kind, PlannedRow, Result
 from qbo_sync.switch.plan import Plan
 from qbo_sync.switch.shelf import AT_ONCE
 from qbo_sync.switch.watch import Watch
+
+if TYPE_CHECKING:
+    from qbo_sync.intuit import Page
 
 # Intuit's clock and ours may differ; the SyncToken decides whether a record that shows up in this overlap really moved.
 CLOCK_OVERLAP = timedelta(minutes=5)

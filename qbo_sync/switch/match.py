@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from itertools import islice
 from typing import Any, NamedTuple
@@ -20,7 +19,7 @@ from qbo_sync.errors import UsageError
 from qbo_sync.miracle.database import row_hash
 from qbo_sync.switch import names
 from qbo_sync.switch.codec import Links, Planned, Short, short, sorts
-from qbo_sync.switch.model import Decision, Kind, PlannedRow, Record, Result, Row
+from qbo_sync.switch.model import Decided, Decision, Kind, PlannedRow, Record, Result, Row
 from qbo_sync.switch.read import Books, Company
 from qbo_sync.switch.shelf import AT_ONCE, Line, Listing, Shelf
 
@@ -34,18 +33,6 @@ REFERS_TO = {
 }
 
 _planned = Planned()
-
-
-@dataclass(frozen=True, slots=True)
-class Decided:
-    """A person's word on one record; ``miracle_id`` only for ``link`` and only when they chose one.
-
-    ``by`` says where and when they gave it: the file, the day, the person if known.
-    """
-
-    decision: Decision
-    miracle_id: str = ""
-    by: str = ""
 
 
 Decisions = Mapping[tuple[Kind, str], Decided]

@@ -69,6 +69,18 @@ class Decision(StrEnum):
     SKIP = "skip"
 
 
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """A person's word on one record; ``miracle_id`` only for ``link`` and only when they chose one.
+
+    ``by`` says where and when they gave it: the file, the day, the person if known.
+    """
+
+    decision: Decision
+    miracle_id: str = ""
+    by: str = ""
+
+
 class Severity(StrEnum):
     """How much a finding matters: a blocker stops import and export until mended or accepted by name."""
 
@@ -193,6 +205,14 @@ class Finding:
     remedy: str
     where: str
     accepted: str = ""
+
+
+def counts(findings: list[Finding]) -> dict[str, int]:
+    """How many findings stand by severity, and how many were accepted; an accepted one counts only as accepted."""
+    tally = {severity.value: 0 for severity in Severity} | {"accepted": 0}
+    for finding in findings:
+        tally["accepted" if finding.accepted else finding.severity.value] += 1
+    return tally
 
 
 @dataclass(slots=True)

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import islice
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from qbo_sync.intuit import Page
 from qbo_sync.intuit.query import Active
 from qbo_sync.miracle import Miracle
 from qbo_sync.miracle.database import TaxRows
@@ -17,6 +16,9 @@ from qbo_sync.switch import translate
 from qbo_sync.switch.codec import ACTIVE, INACTIVE, OTHER, OTHER_INACTIVE, Links, Names, Records, Rows
 from qbo_sync.switch.model import KIND_OF, QBO_ENTITY, Account, Kind, Record, Row, TaxCode, TaxComponent
 from qbo_sync.switch.shelf import AT_ONCE, Listing, Shelf, Values
+
+if TYPE_CHECKING:
+    from qbo_sync.intuit import Page
 
 
 class Reader(Protocol):

@@ -13,15 +13,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from secrets import token_hex
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from qbo_sync import config
 from qbo_sync.errors import Blocked, KitError, UsageError
-from qbo_sync.switch.match import Decided, Matched
-from qbo_sync.switch.model import Decision, Finding, Kind
-from qbo_sync.switch.plan import Head, Plan
+from qbo_sync.switch.model import Decided, Decision, Finding, Kind
 from qbo_sync.switch.shelf import Shelf
+
+if TYPE_CHECKING:
+    from qbo_sync.switch.plan import Plan
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS reading (id TEXT PRIMARY KEY, command TEXT NOT NULL, read_at TEXT NOT NULL, findings BLOB NOT NULL);
@@ -229,6 +231,10 @@ class SiteStore:
 
         Raises :class:`KitError` when the stored plan is not what was stored.
         """
+        # Here, since planning needs both sides' libraries and most commands of the store have no plan to do with.
+        from qbo_sync.switch.match import Matched
+        from qbo_sync.switch.plan import Head, Plan
+
         found = [path for path in sorted(self._plans.glob("*.db")) if plan_id in ("", path.stem)]
         if not found:
             return None

@@ -27,6 +27,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+# Now, not when the first token is asked for: an update may have replaced the file by then.
+import qbo_sync.intuit.session  # noqa: F401
 from qbo_sync import __version__
 from qbo_sync.config import Settings, is_loopback
 from qbo_sync.errors import KitError, ReconnectNeeded, Unreachable

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 
 from qbo_sync.switch.audit import items, lists, names, purchase_taxes, settings, taxes, terms
 from qbo_sync.switch.audit.rule import Hit, Rule, Sides, some
-from qbo_sync.switch.model import TITLE, Finding, Kind, Severity
+from qbo_sync.switch.model import TITLE, Finding, Kind, Severity, counts
 
 RULES: tuple[Rule, ...] = tuple(
     rule for module in (settings, taxes, purchase_taxes, terms, items, lists, names) for rule in module.RULES
@@ -57,14 +57,6 @@ def gathered(rule: Rule, sides: Sides) -> Iterator[Hit]:
             )
         else:
             yield from hits
-
-
-def counts(findings: list[Finding]) -> dict[str, int]:
-    """How many findings stand by severity, and how many were accepted; an accepted one counts only as accepted."""
-    tally = {severity.value: 0 for severity in Severity} | {"accepted": 0}
-    for finding in findings:
-        tally["accepted" if finding.accepted else finding.severity.value] += 1
-    return tally
 
 
 def blockers(findings: list[Finding]) -> list[Finding]:

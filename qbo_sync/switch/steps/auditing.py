@@ -13,7 +13,8 @@ from qbo_sync.switch import limits
 from qbo_sync.switch.audit.taxes import in_miracle, say
 from qbo_sync.switch.model import Answer, Finding, TaxCode, TaxComponent
 from qbo_sync.switch.names import normal
-from qbo_sync.switch.steps.site import Outcome, Site, finding_items, listed
+from qbo_sync.switch.steps.listing import finding_items, listed
+from qbo_sync.switch.steps.site import Outcome, Site
 from qbo_sync.switch.store import Reading, new_id
 
 

@@ -10,7 +10,8 @@ from qbo_sync.miracle import Miracle
 from qbo_sync.switch import audit as rules
 from qbo_sync.switch import reconcile as comparing
 from qbo_sync.switch.reconcile import Compared
-from qbo_sync.switch.steps.site import LISTED, Outcome, Site
+from qbo_sync.switch.steps.listing import LISTED
+from qbo_sync.switch.steps.site import Outcome, Site
 from qbo_sync.switch.store import new_id
 
 HAND_OFF = (

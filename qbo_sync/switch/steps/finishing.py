@@ -15,7 +15,8 @@ from qbo_sync.miracle.database import Chunk, Made
 from qbo_sync.switch import limits
 from qbo_sync.switch.model import TITLE, Kind
 from qbo_sync.switch.names import normal_path
-from qbo_sync.switch.steps.site import LISTED, Outcome, Site
+from qbo_sync.switch.steps.listing import LISTED
+from qbo_sync.switch.steps.site import Outcome, Site
 from qbo_sync.switch.store import new_id
 
 DISCARD = "discard"

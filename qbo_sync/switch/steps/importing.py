@@ -13,11 +13,11 @@ from qbo_sync.switch import apply as applying
 from qbo_sync.switch import audit as rules
 from qbo_sync.switch import collector, limits
 from qbo_sync.switch import plan as planning
-from qbo_sync.switch.match import Decided
-from qbo_sync.switch.model import Answer, Decision, Finding, Kind, PlannedRow, Result
+from qbo_sync.switch.model import Answer, Decided, Decision, Finding, Kind, PlannedRow, Result
 from qbo_sync.switch.plan import Plan
 from qbo_sync.switch.signals import interrupted_between
-from qbo_sync.switch.steps.site import LISTED, LISTED_OF_EACH, Outcome, Site, listed, row_item
+from qbo_sync.switch.steps.listing import LISTED, LISTED_OF_EACH, listed, row_item
+from qbo_sync.switch.steps.site import Outcome, Site
 from qbo_sync.switch.store import new_id
 
 Progress = Callable[[Kind, int], None]

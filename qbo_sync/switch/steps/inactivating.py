@@ -95,7 +95,7 @@ class _Work:
         return self.change(fresh, values, why_not, again=False) if fresh else "somebody else changed it at this moment"
 
 
-def apply(site: Site, ticked: Sequence[Mapping[str, str]], progress: Progress) -> Outcome:
+def prepare_apply(site: Site, ticked: Sequence[Mapping[str, str]], progress: Progress) -> Outcome:
     """Inactivate the ticked records, never one with a balance, stock, open documents or an active sub-customer."""
     with site.store.run_lock(), site.intuit() as intuit:
         work = _Work(site, intuit, Inactivations(site.store.directory), _ticked(ticked, INACTIVATE), progress)
@@ -142,7 +142,7 @@ def _inactivate(work: _Work, few: Sequence[Key], opened: Usage, children: Counte
             work.told(key, refused)
 
 
-def revert(site: Site, ticked: Sequence[Mapping[str, str]], progress: Progress) -> Outcome:
+def prepare_revert(site: Site, ticked: Sequence[Mapping[str, str]], progress: Progress) -> Outcome:
     """Make the listed records active again, under the names they had."""
     with site.store.run_lock(), site.intuit() as intuit:
         work = _Work(site, intuit, Inactivations(site.store.directory), _ticked(ticked, REACTIVATE), progress)

@@ -9,8 +9,7 @@ from typing import Any
 from qbo_sync import config
 from qbo_sync.errors import KitError, ReconnectNeeded
 from qbo_sync.intuit import WARN_SHARE, Counters, End, EventQueue, Grant, GrantState, TokenStore, Usage, connect_url
-from qbo_sync.switch import audit as rules
-from qbo_sync.switch.model import Answer
+from qbo_sync.switch.model import Answer, counts
 from qbo_sync.switch.steps.site import Outcome, Site
 
 
@@ -29,7 +28,7 @@ def status(site: Site) -> Outcome:
         "hard_expires": _moment(grant.hard_expires_at if grant else None),
         "days_left": grant.end(datetime.now(UTC)).days if grant else None,
         "last_audit": _moment(reading.read_at if reading else None),
-        "findings": rules.counts(reading.findings) if reading else {},
+        "findings": counts(reading.findings) if reading else {},
         "last_import": _moment(site.store.last_import()),
         "export_enabled": _export(site),
         "month": Usage(site.settings, Counters()).month().as_dict(),

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qbo_sync.errors import UsageError
-from qbo_sync.switch.match import Decided, match, say_term
-from qbo_sync.switch.model import Decision, Kind, Result
+from qbo_sync.switch.match import match, say_term
+from qbo_sync.switch.model import Decided, Decision, Kind, Result
 from tests.unit.switch.sides import books, company, customer, named, one, row
 
 C = Kind.CUSTOMER

@@ -25,12 +25,13 @@ import os, signal, sqlite3, sys
 from pathlib import Path
 from qbo_sync import config, report
 from qbo_sync.switch import inactivations, steps
+from qbo_sync.switch.steps import inactivating
 
 class Dies(inactivations.Inactivations):
     def is_gone(self, kind, qbo_id):
         os.kill(os.getpid(), signal.SIGKILL)
 
-steps.inactivating.Inactivations = Dies
+inactivating.Inactivations = Dies
 ticks = report.read_decisions(Path(sys.argv[2]), ("inactivate",))
 steps.prepare_apply(steps.Site(config.load(Path(sys.argv[1]))), ticks, lambda done, of: None)
 """

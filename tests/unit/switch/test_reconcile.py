@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from qbo_sync.switch import match
 from qbo_sync.switch.audit import Sides
-from qbo_sync.switch.match import Decided
-from qbo_sync.switch.model import Decision, Kind
+from qbo_sync.switch.model import Decided, Decision, Kind
 from qbo_sync.switch.reconcile import Compared, compare, same
 from tests.unit.switch import sides as make
 

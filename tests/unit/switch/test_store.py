@@ -11,8 +11,8 @@ import pytest
 from qbo_sync import config
 from qbo_sync.switch import steps
 from qbo_sync.switch.inactivations import GONE, Inactivations
-from qbo_sync.switch.match import Decided, Matched
-from qbo_sync.switch.model import Decision, Kind
+from qbo_sync.switch.match import Matched
+from qbo_sync.switch.model import Decided, Decision, Kind
 from qbo_sync.switch.plan import Head, Plan
 from qbo_sync.switch.store import SiteStore
 

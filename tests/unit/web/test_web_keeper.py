@@ -14,7 +14,7 @@ from test_web_webhooks import EVENT, post
 from web_site import Site
 
 from qbo_sync.intuit import Connection, Event, EventQueue, GrantState, Intuit, Snapshot, TokenStore, Usage
-from qbo_sync.intuit.http import Counters
+from qbo_sync.intuit.counters import Counters
 from qbo_sync.web.keeper import Keeper
 
 
