@@ -5,7 +5,8 @@ The first task of every playbook::
     - name: Refuse a site with missing or misspelt names
       kit_site:
 
-Changes nothing; works in check mode. Published: ``kit_connected``, whether the site's last ``connect`` found it connected.
+Changes nothing; works in check mode. Published: ``kit_connected``, whether the site's last ``connect`` found it connected
+and it was not taken off since.
 """
 
 from __future__ import annotations
@@ -38,5 +39,10 @@ class ActionModule(KitAction):
                 site=self.site,
             )
         steps = state.read(self.store / "state.json").get(self.site, {})
-        connected = steps.get("connect", {}).get("state") == "done"
-        return {"changed": False, "ansible_facts": {"kit_connected": connected}}
+        return {"changed": False, "ansible_facts": {"kit_connected": _connected(steps)}}
+
+
+def _connected(steps: dict[str, Any]) -> bool:
+    """What is recorded of a site outlasts its removal, so the later of the two counts."""
+    connect, offboard = steps.get("connect", {}), steps.get("offboard", {})
+    return connect.get("state") == "done" and connect["at"] > offboard.get("at", "")

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+
+import pytest
+
 from tests.roles.conftest import SITE, Control
 
 GUARD = [{"name": "Guard", "kit_known_variables": {"role": "handoff", "path": "{{ playbook_dir }}/role"}}]
@@ -58,3 +62,25 @@ def test_a_wrong_choice_is_refused_by_the_argument_spec(control: Control) -> Non
     run = control.role("handoff", handoff_app="nobody")
     assert run.code == 2
     assert "value of handoff_app must be one of: vendor, msp, site, got: nobody" in run.flat
+
+
+@pytest.mark.parametrize(
+    ("steps", "connected"),
+    [
+        ({}, False),
+        ({"connect": "waiting 09:00"}, False),
+        ({"connect": "done 09:00"}, True),
+        ({"connect": "done 09:00", "offboard": "done 10:00"}, False),
+        ({"connect": "done 09:00", "offboard": "failed 10:00"}, False),
+        ({"connect": "done 11:00", "offboard": "done 10:00"}, True),
+    ],
+    ids=str,
+)
+def test_a_site_is_connected_until_it_is_taken_off(control: Control, steps: dict[str, str], connected: bool) -> None:
+    """A site that begins anew is looked at from outside before support is asked for its part, whatever it was before."""
+    recorded = {step: dict(zip(("state", "at"), said.split(), strict=True), changed=False) for step, said in steps.items()}
+    (control.folder / "store").mkdir()
+    (control.folder / "store" / "state.json").write_text(json.dumps({"acme": recorded}))
+    look = {"name": "Look", "ansible.builtin.assert": {"that": f"kit_connected is {str(connected).lower()}"}}
+    run = control.play([*BEGIN, look])
+    assert run.code == 0, run.text
