@@ -25,6 +25,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from qbo_sync.config import Settings
+from qbo_sync.disk import locked, whole_file
 from qbo_sync.errors import ReconnectNeeded, UsageError
 from qbo_sync.intuit.files import StoreUnwritable, exclusive, private_directory, private_file, unwritable
 
@@ -409,14 +410,8 @@ def _checked_key(key: bytes, path: Path) -> bytes:
 
 
 def _make_key(path: Path) -> None:
-    """Written whole before it gets its name: two processes that start together end with one key."""
-    new = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        os.write(descriptor, os.urandom(KEY_BYTES))
-        os.fsync(descriptor)
-        with suppress(FileExistsError):
-            os.link(new, path)
-    finally:
-        os.close(descriptor)
-        new.unlink()
+    """By one process at a time, and without a second name even for a moment: whoever starts meanwhile would refuse the key."""
+    with locked(path):
+        if not os.path.lexists(path):
+            with whole_file(path) as new:
+                new.write_bytes(os.urandom(KEY_BYTES))

@@ -253,12 +253,15 @@ def test_a_sealed_key_is_never_made_here(site: Settings, tmp_path: Path, monkeyp
     assert TokenStore(sealed).save(grant()).generation == 1
 
 
-def test_processes_that_start_together_agree_on_one_key(site: Settings) -> None:
+@pytest.mark.parametrize("company", range(25))
+def test_processes_that_start_together_agree_on_one_key(tmp_path: Path, company: int) -> None:
+    site = settings_in(tmp_path / str(company))
     with ThreadPoolExecutor(8) as pool:
         stores = list(pool.map(lambda _: TokenStore(site), range(8)))
     stores[0].save(grant())
     assert all(store.load() is not None for store in stores)
-    assert not [path for path in site.store.directory.iterdir() if path.name.startswith("store.key.")]
+    assert stat.S_IMODE(site.store.key.stat().st_mode) == 0o600
+    assert {path.name for path in site.store.directory.glob("*store.key*")} == {"store.key", "store.key.lock"}
 
 
 def open_to_others(site: Settings) -> None:
