@@ -73,7 +73,7 @@ def code(text: str) -> str:
 
 ORDER = (
     "doctor", "status", "connect", "disconnect", "prepare", "profile", "audit", "plan", "import", "review", "discard", "undo",
-    "reconcile", "export", "serve",
+    "reconcile", "export", "serve", "batch",
 )  # fmt: skip
 MEANINGS = {
     "ok": "Done, nothing left to do.",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shlex
 import sys
 import time
 import traceback
@@ -424,6 +425,30 @@ def serve(context: typer.Context) -> None:
     except KitError as error:
         errors().print(str(error), style="bold red", markup=False)
         raise typer.Exit(error.exit_code) from error
+
+
+@app.command()
+def batch(context: typer.Context) -> None:
+    """Run the commands that standard input names, one a line, in turn; stop at the first that is not done.
+
+    Each answers as it would by itself. The exit code is that of the command that stopped the batch, else 3 where one needs
+    attention, else 0.
+    """
+    call: Call = context.obj
+    top = typer.main.get_command(app)
+    lines = [line.strip() for line in sys.stdin if line.strip()]
+    for line in lines:
+        if line.split()[0] not in set(getattr(top, "commands", {})) - {"batch", "serve"}:
+            raise typer.BadParameter(f"nothing was run: {line.split()[0]} is no command for a batch")
+    options = ["--config", str(call.config_file), "--format", "json" if call.json else "text"]
+    worst = EXIT_CODES["ok"]
+    for line in lines:
+        code = top.main([*options, *shlex.split(line)], standalone_mode=False)
+        sys.stdout.flush()
+        if code not in (EXIT_CODES["ok"], EXIT_CODES["attention"]):
+            raise typer.Exit(code)
+        worst = max(worst, code)
+    raise typer.Exit(worst)
 
 
 def main() -> None:

@@ -13,6 +13,7 @@ from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 from typing import Any, ClassVar
 
 from ansible.errors import AnsibleActionFail
@@ -104,6 +105,35 @@ class KitAction(ActionBase):  # type: ignore[misc]
         """The control node's own folder, which git ignores: ``store/`` next to ``playbooks/``, or ``kit_store``."""
         chosen = self.variable("kit_store")
         return Path(chosen) if chosen else Path(self.variable("playbook_dir")).parent / "store"
+
+
+class LookingAction(KitAction):
+    """An action that looks at a host by a program of :mod:`qbo_sync.edge.looks`, in one round trip.
+
+    A module of Ansible's own kind would load Ansible's library on the host first, which takes longer than most looks.
+    """
+
+    _requires_connection = True
+
+    def look(self, program: ModuleType, asked: Mapping[str, Any]) -> dict[str, Any]:
+        """What the program answers on the task's host. Raises :class:`KitError` when it cannot run there."""
+        source = Path(str(program.__file__)).read_text(encoding="utf-8")
+        done = self._low_level_execute_command(f"{self._python()} -c {shlex.quote(source)}", in_data=json.dumps(asked).encode())
+        try:
+            return dict(json.loads(done["stdout"]))
+        except ValueError:
+            raise KitError(
+                f"could not look from the host {self._task.delegate_to or self.variable('inventory_hostname')}",
+                seen="".join((done["stderr"] or done["stdout"]).strip().splitlines()[-1:]),
+                next="it needs Python 3.9 or newer as python3, or at the path in its ansible_python_interpreter",
+                site=self.site,
+            ) from None
+
+    def _python(self) -> str:
+        """What the inventory says of the task's host, which may be another one than the site's; else its own python3."""
+        delegated = self.task_vars.get("ansible_delegated_vars", {}).get(self._task.delegate_to, {})
+        chosen = str(self._templar.template((delegated or self.task_vars).get("ansible_python_interpreter", "")))
+        return shlex.quote(chosen) if chosen.startswith("/") else "python3"
 
 
 class CarryingAction(KitAction):

@@ -3,32 +3,19 @@
 from __future__ import annotations
 
 import functools
-import importlib.util
 import json
 import re
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 
+from qbo_sync.edge.looks import nginx
 from tests.hosts.conftest import Target
 from tests.hosts.expected import expected
 
 wanted = functools.partial(expected, "edge")
 LISTENER = re.compile(r"^\S+\s+\d+\s+\d+\s+(?P<address>\S+):(?P<port>\d+)\s.*?\(\(\"(?P<program>[^\"]+)\"", re.MULTILINE)
-
-
-def nginx_reader() -> ModuleType:
-    """The role's own reader of nginx configuration."""
-    path = Path(__file__).parents[2] / "roles/reverse_proxy/library/reverse_proxy_facts.py"
-    spec = importlib.util.spec_from_file_location("reverse_proxy_facts", path)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def check_file(target: Target, entry: dict[str, Any]) -> None:
@@ -69,7 +56,7 @@ def test_only_the_expected_sockets_can_be_reached(edge: Target) -> None:
 
 def test_nginx_serves_exactly_the_expected_names(edge: Target) -> None:
     """None of our server blocks is missing or too many, and none of somebody else answers in the site's name."""
-    found = nginx_reader().servers_of_dump(edge.run("nginx -T 2>/dev/null"))
+    found = nginx.servers_of_dump(edge.run("nginx -T 2>/dev/null"))
     ours = [block for block in found if block["file"] in OURS]
     seen = {(tuple(block["names"]), tuple(at for at in block["listen"] if not at.startswith("["))) for block in ours}
     assert seen == {(tuple(block["names"]), tuple(block["listen"])) for block in wanted("servers", edge.site)}

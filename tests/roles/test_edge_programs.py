@@ -2,31 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
 import subprocess
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from qbo_sync.edge.certificate import stable
-
-TOP = Path(__file__).resolve().parents[2]
-
-
-def load(path: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(Path(path).stem, TOP / path)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-nginx = load("roles/reverse_proxy/library/reverse_proxy_facts.py")
-facts = load("roles/certificate/library/certificate_facts.py")
+from qbo_sync.edge.looks import certificate as facts
+from qbo_sync.edge.looks import nginx
 
 CONFIGURATION = r"""
 # server { listen 1; }
@@ -122,7 +107,8 @@ def test_the_pfx_file_that_was_written_is_known(tmp_path: Path) -> None:
     """It is to be removed with the certificate, also where the site's file does not name it any more."""
 
     def seen() -> str:
-        return str(facts.look("qbo.example.com", tmp_path / "tls", tmp_path, store=tmp_path)["pfx"])
+        asked = {"name": "qbo.example.com", "lineage": "", **dict.fromkeys(("directory", "config_dir", "store"), str(tmp_path))}
+        return str(facts.look(asked)["pfx"])
 
     assert seen() == ""
     state = tmp_path / "qbo.example.com.json"

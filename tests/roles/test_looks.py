@@ -184,9 +184,8 @@ def test_a_ca_file_that_is_not_there_is_refused(control: Control) -> None:
 
 KNOCK = """
 import sys
-sys.path.insert(0, "roles/verify/library")
-import verify_site
-print(*sorted(verify_site._answering("127.0.0.1", [int(port) for port in sys.argv[1:]])))
+from qbo_sync.edge.looks import address
+print(*sorted(address.answering("127.0.0.1", [int(port) for port in sys.argv[1:]])))
 """
 
 
@@ -240,7 +239,28 @@ def test_only_what_was_written_counts_as_changed(summary: dict[str, Any], change
     assert plugin("playbooks/action_plugins/qbo_sync_command.py").wrote({"summary": summary}) is changed
 
 
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ('{"a": 1}\n{\n "b": {"c": "}{"}\n}\n', [{"a": 1}, {"b": {"c": "}{"}}]),
+        ('{"a": 1}\n{"b": {"c":', [{"a": 1}]),  # it was killed while it answered
+        ("sudo: a password is required", []),
+        ("", []),
+    ],
+)
+def test_the_answers_of_a_batch_are_told_apart(text: str, found: list[dict[str, Any]]) -> None:
+    assert plugin("playbooks/action_plugins/qbo_sync_command.py").documents(text) == found
+
+
+def test_a_host_that_nobody_can_look_from_is_named_with_what_it_needs(control: Control) -> None:
+    run = control.role("verify", "-e", "ansible_python_interpreter=/nowhere/python3")
+    assert run.code != 0
+    assert "acme: could not look from the host acme-observer" in run.flat
+    assert "seen: /bin/sh: 1: /nowhere/python3: not found" in run.flat
+    assert "next: it needs Python 3.9 or newer as python3, or at the path in its ansible_python_interpreter" in run.flat
+
+
 def test_qbo_sync_does_not_run_in_check_mode(control: Control) -> None:
-    run = control.play([{"name": "Import", "qbo_sync_command": {"command": ["import"]}}], "--check")
+    run = control.play([{"name": "Import", "qbo_sync_command": {"commands": ["import"]}}], "--check")
     assert (run.code, run.count("failed"), run.count("changed")) == (0, 0, 0), run.text
     assert control.state == {}

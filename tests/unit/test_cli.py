@@ -61,6 +61,56 @@ def test_every_command_answers_in_json_with_its_exit_code(acme: Acme) -> None:  
         assert "s3cret" not in done.stdout + done.stderr
 
 
+def documents(text: str) -> list[dict[str, Any]]:
+    """JSON documents that stand one after another."""
+    found, decoder = [], json.JSONDecoder()
+    while text := text.lstrip():
+        one, end = decoder.raw_decode(text)
+        found.append(one)
+        text = text[end:]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("lines", "answers", "code"),
+    [
+        ("profile check\n\nexport status\n", [("profile check", "ok"), ("export status", "ok")], 0),
+        ("audit fix\nprofile check\n", [("audit fix", "attention"), ("profile check", "ok")], 3),
+        ("profile check\naudit\nplan\n", [("profile check", "ok"), ("audit", "blocked")], 4),
+        ("discard '/no where.csv'\nstatus\n", [("discard", "usage")], 2),
+        ("", [], 0),
+    ],
+)
+def test_a_batch_runs_its_commands_in_turn_until_one_is_not_done(
+    acme: Acme,  # noqa: F811
+    lines: str,
+    answers: list[tuple[str, str]],
+    code: int,
+) -> None:
+    done = run(acme.folder, "batch", text=lines)
+    assert [(one["command"], one["outcome"]) for one in documents(done.stdout)] == answers, done.stderr
+    assert done.returncode == code
+
+
+def test_commands_of_a_batch_count_their_own_requests(acme: Acme) -> None:  # noqa: F811
+    run(acme.folder, "audit")
+    twice = documents(run(acme.folder, "batch", text="audit fix\naudit fix\n").stdout)
+    assert twice[0]["requests"]["made"] == twice[1]["requests"]["made"] > 0
+
+
+@pytest.mark.parametrize("wrong", ["frobnicate", "batch", "serve"])
+def test_a_batch_with_a_word_that_is_no_command_runs_nothing(acme: Acme, wrong: str) -> None:  # noqa: F811
+    done = run(acme.folder, "batch", text=f"audit\n{wrong}\n")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"nothing was run: {wrong} is no command for a batch" in " ".join(done.stderr.split())
+
+
+def test_a_batch_with_a_wrong_option_stops_there(acme: Acme) -> None:  # noqa: F811
+    done = run(acme.folder, "batch", text="profile check\naudit --nonsense\nstatus\n")
+    assert [one["command"] for one in documents(done.stdout)] == ["profile check"]
+    assert (done.returncode, "--nonsense" in done.stderr) == (2, True)
+
+
 def test_reports_are_private_and_of_all_three_kinds(acme: Acme) -> None:  # noqa: F811
     report = document(run(acme.folder, "audit"))["report"]
     for kind in ("html", "xlsx", "json"):

@@ -79,7 +79,7 @@ def checklist(answers: Mapping[str, Mapping[str, Any]], results: Mapping[str, Ma
 
 
 def seen_on_host(host: Mapping[str, Any], fqdn: str) -> list[Tick]:
-    """The other two ticks as far as the edge host sees them itself, from the facts of ``look.on_host``."""
+    """The other two ticks as far as the edge host sees them itself, from the facts of :mod:`~qbo_sync.edge.looks.host`."""
     shown = host["shown"].get("sha256", "")
     lineage = host["certificate"]
     covered = bool(lineage) and lineage["names"] == [fqdn] and lineage["days_left"] >= 0

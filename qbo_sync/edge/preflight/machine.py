@@ -1,4 +1,4 @@
-"""P14, P20, P23, H01: the edge host, from the facts that :mod:`~qbo_sync.edge.preflight.look` saw there."""
+"""P14, P20, P23, H01: the edge host, from the facts that :mod:`~qbo_sync.edge.looks.host` saw there."""
 
 from __future__ import annotations
 

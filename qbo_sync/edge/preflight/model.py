@@ -217,7 +217,7 @@ class Inputs:
     will be used, ``ports`` are those that shall lead to the edge host. ``provider`` is the DNS provider's account. ``brought``
     says that the certificate was bought and no ACME CA is asked.
     ``wan_address`` is the router's own address towards the internet, ``forwards`` what it shows; ``unasked`` is why it could not
-    be asked, ``ask_next`` what to do about that. ``host`` and ``outside`` are what :mod:`qbo_sync.edge.preflight.look` saw on the
+    be asked, ``ask_next`` what to do about that. ``host`` and ``outside`` are what :mod:`qbo_sync.edge.looks.host` saw on the
     edge host and from the observer. ``staging`` is the CA's directory for rehearsals, ``account_key`` the file that keeps the key
     of the account there. ``limits`` are the CA's, ``failures`` and ``certificates``, where they are not the known ones;
     ``fallbacks`` are the other CAs that certificate may ask: directory and CA file of each.

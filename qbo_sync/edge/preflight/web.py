@@ -1,4 +1,4 @@
-"""P15, P17, P19, P25: what answers at the address, from the facts that :mod:`~qbo_sync.edge.preflight.look` saw."""
+"""P15, P17, P19, P25: what answers at the address, from the facts that :mod:`~qbo_sync.edge.looks.host` saw."""
 
 from __future__ import annotations
 

@@ -9,7 +9,8 @@ from qbo_sync import config
 from qbo_sync.edge import budget
 from qbo_sync.edge.certificate import record
 from qbo_sync.edge.certificate.settings import STORE
-from qbo_sync.edge.preflight import Check, Inputs, Tick, look, page, remember, run
+from qbo_sync.edge.looks import host as looks
+from qbo_sync.edge.preflight import Check, Inputs, Tick, page, remember, run
 from qbo_sync.edge.preflight.checklist import asked, seen_on_host
 from qbo_sync.edge.router import PORTS
 from qbo_sync.errors import KitError
@@ -20,7 +21,7 @@ WEBROOT, LETSENCRYPT, FOLDERS = "/var/lib/qbo-kit/acme", "/etc/letsencrypt", ("/
 
 def examine(site: Site, edge: config.Edge, said: Mapping[str, bool | None]) -> tuple[list[Tick], list[Check]]:
     """The four ticks, and the checks that need neither the router nor an observer. ``said`` are a person's new answers."""
-    host = look.on_host(
+    host = looks.on_host(
         {
             "fqdn": edge.fqdn,
             "address": edge.address,

@@ -1,7 +1,15 @@
 """Call the certificate program on the edge host: order where needed, lay at the stable path, see it served.
 
+::
+
+    - name: Have the certificate, and serve it
+      certificate_renew:
+        program: /usr/local/sbin/qbo-kit-certificate
+        name: qbo.example.com
+        expected: true
+
 Its words become the task's; ``changed`` says whether another certificate is served than before. ``expected`` is what check mode
-answers: whether one will be.
+answers: whether one will be. With ``look: true`` nothing is done: the task fails when nginx serves another one than is kept.
 """
 
 from __future__ import annotations
@@ -22,15 +30,16 @@ class ActionModule(KitAction):
         "program": {"type": "path", "required": True},
         "name": {"type": "str", "required": True},
         "force": {"type": "bool", "default": False},
-        "expected": {"type": "bool", "required": True},
+        "expected": {"type": "bool", "default": False},
+        "look": {"type": "bool", "default": False},
     }
 
     def work(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """Run it and read its answer."""
         if self.check_mode:
             return {"changed": arguments["expected"]}
-        force = ["--force"] if arguments["force"] else []
-        command = [arguments["program"], "--name", arguments["name"], "--format", "json", "renew", "--now", *force]
+        verb = ["deploy", "--check"] if arguments["look"] else ["renew", "--now", *(["--force"] if arguments["force"] else [])]
+        command = [arguments["program"], "--name", arguments["name"], "--format", "json", *verb]
         done = self._low_level_execute_command(shlex.join(command), executable="/bin/sh")
         try:
             # Over a terminal, as Ansible's ssh has one, what others say on standard error comes first.
@@ -43,4 +52,4 @@ class ActionModule(KitAction):
             ) from None
         if done["rc"] != 0:
             raise KitError("\n".join(said["troubles"]))
-        return {"changed": bool(said["answer"]["changed"]), "state": said["answer"]["state"]}
+        return {"changed": bool(said["answer"]["changed"])}

@@ -1,6 +1,6 @@
 """The checks before the switch and the Summary Checklist, through ``qbo_sync.edge.preflight``; on the control node, in process.
 
-``host`` and ``outside`` are what the modules ``preflight_host`` and ``preflight_outside`` saw, ``router`` what it told.
+``host`` and ``outside`` are what the actions ``preflight_host`` and ``preflight_outside`` saw, ``router`` what it told.
 Nothing is changed but the kit's own store: a person's answers, the key of the account at the CA's rehearsals, and the page.
 The task never fails by itself: ``stops`` says what must be mended, ``lines`` is the whole checklist for people.
 """

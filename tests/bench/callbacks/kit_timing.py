@@ -18,8 +18,12 @@ description: For `./kit bench provision`. Every module that was really sent to a
 author: qbo-kit
 """
 
-# Our action plugins that run a command on the host without sending a module there. Those that carry files publish ``written``.
-COMMANDS = {"qbo_sync_command", "kit_packages", "kit_wheels"}
+# What runs a command or a program on the host without sending a module there. Actions that carry files publish ``written``.
+COMMANDS = {
+    *("ansible.builtin.raw", "qbo_sync_command", "kit_packages", "kit_page", "kit_unit", "kit_wheels"),
+    *("certificate_facts", "certificate_renew", "certificate_served", "preflight_host", "preflight_outside"),
+    *("reverse_proxy_facts", "verify_site"),
+}
 
 
 def modules_run(result: dict[str, Any]) -> int:

@@ -25,7 +25,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from qbo_sync.edge import budget
-from qbo_sync.edge.preflight import CATALOGUE, Check, Inputs, address, ca, look, machine, router, run, web
+from qbo_sync.edge.looks import host as look
+from qbo_sync.edge.preflight import CATALOGUE, Check, Inputs, address, ca, machine, router, run, web
 from qbo_sync.edge.router import Foreign, Forward, Reading
 from qbo_sync.edge.router.job import Shown
 from tests.serving import served
@@ -203,7 +204,7 @@ def test_the_network_interface_of_an_address_is_told(namespaces: Callable[[], st
     name = namespaces()
     for command in ("link add lan type veth peer name far", "link set lan up", "address add 10.10.0.10/24 dev lan"):
         subprocess.run(["ip", "-n", name, *command.split()], check=True)
-    code = "import json; from qbo_sync.edge.preflight import look; print(json.dumps(look.own_addresses()))"
+    code = "import json; from qbo_sync.edge.looks import host as look; print(json.dumps(look.own_addresses()))"
     assert in_namespace(name, code) == [{"address": LAN, "card": "lan", "dynamic": False}]
 
 
@@ -233,7 +234,7 @@ IN_NAMESPACE = """
 import json, sys, threading
 from itertools import pairwise
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from qbo_sync.edge.preflight import look
+from qbo_sync.edge.looks import host as look
 place = json.loads(sys.argv[1])
 class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
@@ -336,7 +337,7 @@ def test_p10_an_echo_tells_the_address_that_the_world_sees(serve: Callable[..., 
     assert look.seen_address("http://127.0.0.1:1/") == ""
 
 
-HOPS = "import json; from qbo_sync.edge.preflight import look; print(json.dumps(look.hops('11.22.33.90')))"
+HOPS = "import json; from qbo_sync.edge.looks import host as look; print(json.dumps(look.hops('11.22.33.90')))"
 
 
 @pytest.mark.parametrize(

@@ -1,39 +1,17 @@
-#!/usr/bin/python
-"""What stands on the host where the reverse proxy is to go. Reads only; works on an empty host."""
+"""What stands on the host where the reverse proxy is to go: nginx, its server blocks, who has its ports. On empty hosts, too."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
-
-DOCUMENTATION = """
-module: reverse_proxy_facts
-short_description: nginx, its server blocks, who listens on 80 and 443, the TLS library
-description: Reads only. C(servers) holds the server blocks of others, not those in O(own).
-options:
-  own: {description: the files that this role writes, type: list, elements: path, required: true}
-  certificate_directory: {description: the stable path of the certificate, type: path, required: true}
-  placeholder: {description: the folder of the placeholder certificate, type: path, required: true}
-  checksum_of: {description: a configuration file of the package whose state is asked, type: path, required: true}
-author: qbo-kit
-"""
-
-EXAMPLES = """
-- reverse_proxy_facts:
-    own: [/etc/nginx/conf.d/qbo-kit.conf]
-    certificate_directory: /etc/qbo-kit/tls/qbo.example.com
-    placeholder: /etc/qbo-kit/tls/qbo.example.com.d/placeholder
-    checksum_of: /etc/nginx/sites-available/default
-"""
-
-RETURN = """
-facts: {description: what was seen, type: dict, returned: always}
-"""
 
 TOKEN = re.compile(
     r"""(?P<skip>\s+|\#[^\n]*)|(?P<mark>[{};])|(?P<word>"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|(?:\\.|\$\{[^}]*\}|[^\s{};\\])+)"""
@@ -55,7 +33,8 @@ def tokens(text: str) -> Iterator[str]:
 def server_blocks(text: str) -> list[dict[str, list[str]]]:
     """The ``listen`` and ``server_name`` values of each ``server {}`` in one configuration file, in order."""
     blocks: list[dict[str, list[str]]] = []
-    depth, inside, directive = 0, 0, []
+    depth, inside = 0, 0
+    directive: list[str] = []
     for part in tokens(text):
         if part == "{":
             depth += 1
@@ -107,16 +86,22 @@ def listeners(text: str) -> list[dict[str, Any]]:
     return [{"port": int(match["port"]), "program": match["program"]} for match in LISTENER.finditer(text)]
 
 
-def package_file_state(path: str, md5: str) -> str:
+def package_file_state(path: Path) -> str:
     """``absent``, ``pristine`` or ``changed``: a package's configuration file held against what dpkg recorded."""
-    if not Path(path).is_file():
+    if not path.is_file():
         return "absent"
+    # dpkg records MD5.
+    found = [str(path), hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()]
     recorded = run("dpkg-query", "--show", "--showformat", "${Conffiles}\n", "nginx-common")[1].split("\n")
-    return "pristine" if any(line.split()[:2] == [path, md5] for line in recorded) else "changed"
+    return "pristine" if any(line.split()[:2] == found for line in recorded) else "changed"
 
 
-def look(own: list[str], certificate_directory: str, placeholder: str, checksum_of: str, md5: str) -> dict[str, Any]:
-    """Everything the role decides on."""
+def look(asked: dict[str, Any]) -> dict[str, Any]:
+    """Everything the role decides on; ``servers`` are the server blocks of others.
+
+    ``asked``: ``own`` (the files that the role writes), ``certificate_directory`` (the stable path), ``placeholder`` (the folder
+    of the placeholder certificate), ``default_site`` (a configuration file of the package whose state is asked).
+    """
     status, dump = run("nginx", "-T")
     return {
         "nginx_version": version(run("nginx", "-v")[1]),
@@ -124,25 +109,12 @@ def look(own: list[str], certificate_directory: str, placeholder: str, checksum_
         "openssl_version": version(run("openssl", "version")[1]),
         "ipv6": Path("/proc/net/if_inet6").exists() and bool(Path("/proc/net/if_inet6").read_text().strip()),
         "listeners": listeners(run("ss", "-Hltnp", "( sport = :80 or sport = :443 )")[1]),
-        "servers": [block for block in servers_of_dump(dump) if block["file"] not in own],
-        "default_site": package_file_state(checksum_of, md5),
-        "certificate": Path(certificate_directory, "fullchain.pem").exists(),
-        "placeholder": Path(placeholder, "fullchain.pem").exists(),
+        "servers": [block for block in servers_of_dump(dump) if block["file"] not in asked["own"]],
+        "default_site": package_file_state(Path(asked["default_site"])),
+        "certificate": Path(asked["certificate_directory"], "fullchain.pem").exists(),
+        "placeholder": Path(asked["placeholder"], "fullchain.pem").exists(),
     }
 
 
-def main() -> None:
-    """Ansible's entry point."""
-    from ansible.module_utils.basic import AnsibleModule
-
-    names = ("own", "certificate_directory", "placeholder", "checksum_of")
-    spec: dict[str, Any] = {name: {"type": "path", "required": True} for name in names}
-    spec["own"] = {"type": "list", "elements": "path", "required": True}
-    module = AnsibleModule(spec, supports_check_mode=True)
-    site = module.params["checksum_of"]
-    md5 = module.md5(site) if Path(site).is_file() else ""
-    module.exit_json(changed=False, facts=look(*(module.params[name] for name in names), md5))
-
-
 if __name__ == "__main__":
-    main()
+    json.dump(look(json.load(sys.stdin)), sys.stdout)

@@ -1,8 +1,7 @@
 """What can be seen on a host: on the edge host itself, and of it from the outside. Facts only; the checks judge them.
 
-Builtin types in and out, standard library only, nothing of this package, Python 3.9: the role ``preflight`` carries this file to
-the hosts as a module utility. Nothing is changed; only :func:`challenge` lays a file of a random name where challenges go, for
-as long as it fetches it.
+Builtin types in and out. Nothing is changed; only :func:`challenge` lays a file of a random name where challenges go, for as
+long as it fetches it.
 """
 
 from __future__ import annotations
@@ -20,6 +19,7 @@ import socket
 import ssl
 import struct
 import subprocess
+import sys
 import time
 import urllib.request
 from pathlib import Path
@@ -331,7 +331,7 @@ def _lies_in(address: str, net: str) -> bool:
 
 
 def on_host(asked: dict[str, Any]) -> dict[str, Any]:
-    """All facts of the edge host, for the options of the role's module ``preflight_host``."""
+    """All facts of the edge host, for the options of the role's action ``preflight_host`` but ``now``."""
     renewal = text(f"{asked['letsencrypt']}/renewal/{asked['fqdn']}.conf")
     fqdn, ours = asked["fqdn"], {str(port): owners(port) for port in (80, 443)}
     if os.geteuid() != 0:  # Only root sees whose sockets they are; nginx says so itself.
@@ -378,3 +378,8 @@ def from_outside(asked: dict[str, Any]) -> dict[str, Any]:
         "tls": tls(asked["address"], asked["fqdn"]),
         "hsts": {domain: get(f"https://{domain}/").get("hsts", "") for domain in asked["above"]},
     }
+
+
+if __name__ == "__main__":
+    given = json.load(sys.stdin)
+    json.dump(from_outside(given) if given["outside"] else on_host(given), sys.stdout)

@@ -1,5 +1,7 @@
-#!/usr/bin/python
-"""What certificates lie on the host. Reads only; works on an empty host."""
+"""What certificates lie on a host: the lineage that is kept for a name, and what lies at the stable path.
+
+Works on an empty host. The certificate itself is read, never what a program prints about it for people.
+"""
 
 from __future__ import annotations
 
@@ -9,32 +11,10 @@ import re
 import shutil
 import ssl
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
-
-DOCUMENTATION = """
-module: certificate_facts
-short_description: the lineage certbot keeps for a name, and what lies at the stable path
-description: Reads only. The certificate itself is read, never what a program prints about it for people.
-options:
-  name: {description: name of the lineage, type: str, required: true}
-  directory: {description: the stable path of the certificate, type: path, required: true}
-  config_dir: {description: "certbot's folder", type: path, default: /etc/letsencrypt}
-  lineage: {description: "folder of a pair that was brought; empty means the one certbot keeps", type: str, default: ""}
-  store: {description: "folder of the state file", type: path, default: /var/lib/qbo-kit/certificate}
-author: qbo-kit
-"""
-
-EXAMPLES = """
-- certificate_facts:
-    name: qbo.example.com
-    directory: /etc/qbo-kit/tls/qbo.example.com
-"""
-
-RETURN = """
-facts: {description: what was seen, type: dict, returned: always}
-"""
 
 # What a person types: that, or what it leads to.
 CALLED = "/usr/local/bin/certbot"
@@ -85,9 +65,14 @@ def same(one: Path, other: Path) -> bool:
     return one.is_file() and other.is_file() and one.read_bytes() == other.read_bytes()
 
 
-def look(name: str, directory: Path, config_dir: Path, folder: str = "", store: Path = Path("/nowhere")) -> dict[str, Any]:
-    """Everything the role decides on."""
-    lineage = (Path(folder) if folder else config_dir / "live" / name) / "fullchain.pem"
+def look(asked: dict[str, Any]) -> dict[str, Any]:
+    """Everything the role decides on.
+
+    ``asked``: ``name`` of the lineage, ``directory`` (the stable path), ``config_dir`` (certbot's folder), ``lineage`` (folder of
+    a pair that was brought; empty: the one that certbot keeps), ``store`` (folder of the state file).
+    """
+    name, directory, config_dir, store = asked["name"], Path(asked["directory"]), Path(asked["config_dir"]), Path(asked["store"])
+    lineage = (Path(asked["lineage"]) if asked["lineage"] else config_dir / "live" / name) / "fullchain.pem"
     conf = config_dir / "renewal" / f"{name}.conf"
     return {
         "lineage": describe(lineage),
@@ -103,22 +88,5 @@ def look(name: str, directory: Path, config_dir: Path, folder: str = "", store: 
     }
 
 
-def main() -> None:
-    """Ansible's entry point."""
-    from ansible.module_utils.basic import AnsibleModule
-
-    spec = {
-        "name": {"type": "str", "required": True},
-        "directory": {"type": "path", "required": True},
-        "config_dir": {"type": "path", "default": "/etc/letsencrypt"},
-        "lineage": {"type": "str", "default": ""},
-        "store": {"type": "path", "default": "/var/lib/qbo-kit/certificate"},
-    }
-    module = AnsibleModule(spec, supports_check_mode=True)
-    asked = module.params
-    places = [Path(asked["directory"]), Path(asked["config_dir"]), asked["lineage"], Path(asked["store"])]
-    module.exit_json(changed=False, facts=look(asked["name"], *places))
-
-
 if __name__ == "__main__":
-    main()
+    json.dump(look(json.load(sys.stdin)), sys.stdout)

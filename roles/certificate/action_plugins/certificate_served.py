@@ -1,0 +1,50 @@
+"""See that visitors are served the certificate they should be: the task fails when it is another one, or none. Changes nothing.
+
+::
+
+    - name: See from outside that visitors are served this one
+      certificate_served:
+        name: qbo.example.com
+        expect: "{{ fingerprint }}"        # SHA-256, hexadecimal digits
+      delegate_to: observer
+
+``address`` is where to connect when the name may lead nowhere. Whether the chain is trusted the role ``verify`` asks.
+Published: ``fingerprint``.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from qbo_sync.edge.action import LookingAction
+from qbo_sync.edge.looks import served
+from qbo_sync.errors import KitError
+
+
+class ActionModule(LookingAction):
+    """See the module's docstring."""
+
+    arguments: ClassVar[dict[str, Any]] = {
+        "name": {"type": "str", "required": True},
+        "expect": {"type": "str", "required": True},
+        "address": {"type": "str", "default": ""},
+        "timeout_s": {"type": "int", "default": 10},
+    }
+
+    def work(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Look, and compare."""
+        name, expect = arguments["name"], arguments["expect"]
+        seen = self.look(served, arguments)
+        if "problem" in seen:
+            raise KitError(
+                f"{name}: nobody outside can see the certificate",
+                seen=seen["problem"],
+                next="see that the A record leads to the site's external address and that port 443 is forwarded to the edge host",
+            )
+        if seen["fingerprint"] != expect:
+            raise KitError(
+                f"{name}: visitors are served another certificate than the edge host's",
+                seen=f"fingerprint {seen['fingerprint'][:16]}..., wanted {expect[:16]}...",
+                next="port 443 leads to another machine, or something between answers (a proxied DNS record, the router itself)",
+            )
+        return {"changed": False, **seen}

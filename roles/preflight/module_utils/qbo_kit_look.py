@@ -1,1 +1,0 @@
-../../../qbo_sync/edge/preflight/look.py
