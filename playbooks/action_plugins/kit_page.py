@@ -8,6 +8,7 @@
         path: /qbo/healthz
         name: 127.0.0.1          # the site's name that is asked for
         status: 200
+        patience_s: 10           # for which it is asked again
 
 Asks over plain HTTP at 127.0.0.1 and follows no redirect. In check mode nothing is asked: what answers may not be there yet.
 Published: ``status``, ``location``, ``content``.
@@ -30,7 +31,7 @@ class ActionModule(LookingAction):
         "path": {"type": "str", "default": "/"},
         "name": {"type": "str", "default": "127.0.0.1"},
         "status": {"type": "int", "default": 200},
-        "timeout_s": {"type": "int", "default": 10},
+        "patience_s": {"type": "int", "default": 0},
     }
 
     def work(self, arguments: dict[str, Any]) -> dict[str, Any]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import http.server
 import importlib.util
 import resource
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
@@ -258,6 +260,48 @@ def test_a_host_that_nobody_can_look_from_is_named_with_what_it_needs(control: C
     assert "acme: could not look from the host acme-observer" in run.flat
     assert "seen: /bin/sh: 1: /nowhere/python3: not found" in run.flat
     assert "next: it needs Python 3.9 or newer as python3, or at the path in its ansible_python_interpreter" in run.flat
+
+
+@pytest.fixture
+def slow_starter() -> Iterator[int]:
+    """The port of a server that answers 503 to the first two questions, and then redirects whoever asks for our name."""
+    asked = []
+
+    class Page(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.headers["Host"])
+            self.send_response(503 if len(asked) <= 2 else 308 if asked[-1] == SITE["site_fqdn"] else 404)
+            self.send_header("Location", f"https://{SITE['site_fqdn']}/")
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Page) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_port
+        server.shutdown()
+
+
+def page(port: int, **more: Any) -> list[dict[str, Any]]:
+    return [{"name": "Ask", "kit_page": {"port": port, "name": SITE["site_fqdn"], "status": 308, **more}}]
+
+
+def test_a_page_is_asked_again_until_it_answers_as_wanted(control: Control, slow_starter: int) -> None:
+    run = control.play(page(slow_starter, patience_s=20))
+    assert (run.code, run.count("changed")) == (0, 0), run.text
+
+
+def test_a_page_that_answers_otherwise_is_told_with_what_was_seen(control: Control, slow_starter: int) -> None:
+    run = control.play(page(slow_starter))
+    assert run.code != 0
+    assert f"qbo.acme-lifts.com: port {slow_starter} of the host itself does not answer as it should" in run.flat
+    assert "seen: / is answered with 503 https://qbo.acme-lifts.com/ next: wanted 308" in run.flat
+
+
+def test_a_page_that_nobody_serves_is_told_and_not_asked_for_in_check_mode(control: Control) -> None:
+    assert "seen: ConnectionRefusedError" in control.play(page(1)).flat
+    assert control.play(page(1), "--check").code == 0
 
 
 def test_qbo_sync_does_not_run_in_check_mode(control: Control) -> None:

@@ -5,19 +5,32 @@ from __future__ import annotations
 import http.client
 import json
 import sys
+import time
 from typing import Any
 
 MOST = 1 << 16  # bytes of a page that are read
+TIMEOUT_S, PAUSE_S = 10, 0.25
 
 
 def look(asked: dict[str, Any]) -> dict[str, Any]:
-    """``status``, ``location`` and ``content`` of a page, or ``problem``.
+    """``status``, ``location`` and ``content`` of a page, or ``problem``; the last look, when none met what is wanted.
 
-    ``asked``: ``port``, ``path``, ``name`` (the site's name that is asked for) and ``timeout_s``. No redirect is followed.
+    ``asked``: ``port``, ``path``, ``name`` (the site's name that is asked for), ``status`` (the wanted one) and ``patience_s``, for
+    which it is asked again. No redirect is followed.
     """
-    connection = http.client.HTTPConnection("127.0.0.1", asked["port"], timeout=asked["timeout_s"])
+    end = time.monotonic() + asked["patience_s"]
+    while True:
+        seen = ask(asked["port"], asked["path"], asked["name"])
+        if seen.get("status") == asked["status"] or time.monotonic() >= end:
+            return seen
+        time.sleep(PAUSE_S)
+
+
+def ask(port: int, path: str, name: str) -> dict[str, Any]:
+    """One question."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT_S)
     try:
-        connection.request("GET", asked["path"], headers={"Host": asked["name"]})
+        connection.request("GET", path, headers={"Host": name})
         answer = connection.getresponse()
         content = answer.read(MOST).decode("utf-8", "replace")
     except (OSError, http.client.HTTPException) as error:
