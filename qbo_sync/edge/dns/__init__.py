@@ -167,6 +167,15 @@ def provider(name: str, **settings: Any) -> Provider:
     return made
 
 
+def load_ahead() -> None:
+    """Load the library of the commonest provider, which takes a while.
+
+    For Ansible's actions: its main process loads them before it forks a worker for each host and task, and each worker that finds
+    the library loaded is done sooner.
+    """
+    importlib.import_module(f"{__name__}.cloudflare")
+
+
 def tag(site: str) -> str:
     """The ownership mark of a site's records and rules."""
     return TAG + site

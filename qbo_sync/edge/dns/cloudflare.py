@@ -13,6 +13,10 @@ from functools import partial
 from typing import Any, TypeVar
 
 import cloudflare
+
+# The SDK would load these two when they are first used, in each worker anew.
+import cloudflare.resources.dns
+import cloudflare.resources.zones
 import httpx
 
 from qbo_sync.config import check_service_address, read_secret

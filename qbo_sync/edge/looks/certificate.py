@@ -20,26 +20,25 @@ from typing import Any
 CALLED = "/usr/local/bin/certbot"
 
 
-def openssl(path: Path, *options: str) -> str:
-    """One question to ``openssl x509`` about the first certificate of a file; empty when it cannot be read."""
-    command = ["openssl", "x509", "-in", str(path), "-noout", *options]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    return done.stdout.strip() if done.returncode == 0 else ""
+# All that is asked about a certificate, in one call.
+ASKED = ("-enddate", "-serial", "-fingerprint", "-sha256", "-issuer", "-nameopt", "RFC2253", "-ext", "subjectAltName")
 
 
 def describe(path: Path) -> dict[str, Any]:
-    """Names, issuer, serial number and days left of a certificate; ``{}`` when there is none."""
+    """Names, issuer, serial number and days left of a file's first certificate; ``{}`` when there is none."""
     if not path.is_file() or not shutil.which("openssl"):
         return {}
-    end = openssl(path, "-enddate").removeprefix("notAfter=")
-    if not end:
+    command = ["openssl", "x509", "-in", str(path), "-noout", *ASKED]
+    shown = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    said = dict(re.findall(r"^(notAfter|serial|issuer|\w+ Fingerprint)=(.*)$", shown, re.MULTILINE))
+    if "notAfter" not in said:
         return {}
     return {
-        "names": sorted(re.findall(r"DNS:([^\s,]+)", openssl(path, "-ext", "subjectAltName"))),
-        "issuer": openssl(path, "-issuer", "-nameopt", "RFC2253").removeprefix("issuer="),
-        "serial": openssl(path, "-serial").removeprefix("serial="),
-        "fingerprint": openssl(path, "-fingerprint", "-sha256").partition("=")[2].replace(":", "").lower(),
-        "days_left": int((ssl.cert_time_to_seconds(end) - time.time()) // 86400),
+        "names": sorted(re.findall(r"DNS:([^\s,]+)", shown.partition("Subject Alternative Name")[2])),
+        "issuer": said["issuer"],
+        "serial": said["serial"],
+        "fingerprint": next(value for name, value in said.items() if name.endswith("Fingerprint")).replace(":", "").lower(),
+        "days_left": int((ssl.cert_time_to_seconds(said["notAfter"]) - time.time()) // 86400),
     }
 
 

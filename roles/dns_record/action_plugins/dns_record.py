@@ -16,6 +16,8 @@ from qbo_sync.errors import Waiting
 
 STEP = "dns_record"
 
+dns.load_ahead()
+
 
 class ActionModule(KitAction):
     """See the module's docstring."""

@@ -21,6 +21,8 @@ from qbo_sync.errors import KitError
 TEXT = {"type": "str", "default": ""}
 YES, NO = ("yes", "y", "true"), ("no", "n", "false")
 
+dns.load_ahead()
+
 
 class ActionModule(KitAction):
     """See the module's docstring."""
