@@ -15,8 +15,8 @@ TIMEOUT_S, PAUSE_S = 10, 0.25
 def look(asked: dict[str, Any]) -> dict[str, Any]:
     """``status``, ``location`` and ``content`` of a page, or ``problem``; the last look, when none met what is wanted.
 
-    ``asked``: ``port``, ``path``, ``name`` (the site's name that is asked for), ``status`` (the wanted one) and ``patience_s``, the
-    time for which it is asked again. No redirect is followed.
+    ``asked``: ``port``, ``path``, ``name`` (the site's name that is asked for), ``status`` (the wanted one) and ``patience_s``,
+    the time for which it is asked again. No redirect is followed.
     """
     end = time.monotonic() + asked["patience_s"]
     while True:
