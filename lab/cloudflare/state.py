@@ -78,9 +78,11 @@ class Lab:
         window = self._requests.setdefault(token, deque())
         while window and window[0] <= now - WINDOW_S:
             window.popleft()
-        window.append(now)
-        if len(window) > LIMIT:
-            self._blocked_until[token] = now + WINDOW_S
+        # What is refused does not count: the five minutes end for those, too, who go on asking.
+        if self._blocked_until.get(token, 0.0) <= now:
+            window.append(now)
+            if len(window) > LIMIT:
+                self._blocked_until[token] = now + WINDOW_S
         left = self._blocked_until.get(token, 0.0) - now
         if left > 0:
             self.counts["throttled"] += 1
