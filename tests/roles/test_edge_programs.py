@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from qbo_sync.edge import looks
 from qbo_sync.edge.certificate import stable
 from qbo_sync.edge.looks import certificate as facts
 from qbo_sync.edge.looks import nginx
@@ -121,3 +124,11 @@ def test_what_is_no_certificate_is_none(tmp_path: Path) -> None:
     (tmp_path / "fullchain.pem").write_text("nothing of the kind")
     assert facts.describe(tmp_path / "fullchain.pem") == {}
     assert facts.describe(tmp_path / "missing.pem") == {}
+
+
+@pytest.mark.parametrize("program", sorted(Path(looks.__file__).parent.glob("[a-z]*.py")), ids=lambda path: path.stem)
+def test_a_program_that_is_sent_to_a_host_needs_python_3_9_and_nothing_else(program: Path) -> None:
+    tree = ast.parse(program.read_text(encoding="utf-8"), feature_version=(3, 9))
+    imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    imported |= {str(node.module) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    assert {name.partition(".")[0] for name in imported} <= sys.stdlib_module_names
